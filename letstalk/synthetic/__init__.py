@@ -1,0 +1,1 @@
+"""Synthetic talking people: unlimited, labelled, licence-clean training video."""
