@@ -26,6 +26,13 @@ def cache_dir() -> Path:
     return Path(os.environ.get(CACHE_DIR_VARIABLE) or Path.home() / ".cache" / "letstalk")
 
 
+def resource_dir(name: str) -> Path:
+    """`presets` or `assets`: inside an installed package, or at the top of a checkout."""
+    package = Path(__file__).resolve().parent
+    inside = package / name
+    return inside if inside.is_dir() else package.parent / name
+
+
 def cpu_flags() -> frozenset[str]:
     """Instruction-set names as Linux prints them; empty where the system does not say."""
     try:

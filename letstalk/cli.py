@@ -1,0 +1,92 @@
+"""The `letstalk` command. Signatures are the interface; everything heavy is imported inside the commands."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from letstalk.errors import LetsTalkError
+from letstalk.version import VERSION
+
+app = typer.Typer(
+    name="letstalk",
+    help="A portrait and speech in, a talking video of any length out, while it is being made.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+EXIT_USER_MISTAKE = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command; a user's mistake becomes one sentence on stderr and exit code 2, never a traceback."""
+    try:
+        app(args=list(arguments) if arguments is not None else None)
+    except LetsTalkError as error:
+        print(f"letstalk: {error.problem}", file=sys.stderr)
+        if error.advice:
+            print(f"  {error.advice}", file=sys.stderr)
+        sys.exit(EXIT_USER_MISTAKE)
+    except KeyboardInterrupt:
+        print("letstalk: stopped.", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(0)  # the reader (head, less) has seen enough
+
+
+def show_version(wanted: bool) -> None:
+    if wanted:
+        print(VERSION)
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """A portrait and speech in, a talking video of any length out, while it is being made."""
+
+
+@app.command()
+def doctor(as_json: JsonOption = False) -> None:
+    """Say what this machine has, what is missing and how to get it. Exit code 1 if the main job cannot run."""
+    from letstalk.doctor import examine, exit_code
+
+    findings = examine()
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        marks = {"ok": "ok  ", "optional": "-   ", "missing": "MISS"}
+        for finding in findings:
+            print(f"{marks[finding.state]}  {finding.section:<9} {finding.name:<16} {finding.detail}")
+            if finding.advice:
+                print(f"{'':<33}-> {finding.advice}")
+        print("Ready." if not exit_code(findings) else "Not ready: see the lines marked MISS.")
+    raise typer.Exit(exit_code(findings))
+
+
+@app.command()
+def probe(
+    file: Annotated[Path, typer.Argument(help="A picture, sound or video file.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Say what we see in a picture or sound file, before anything is generated from it."""
+    from letstalk.probe import probe_file
+
+    report = probe_file(file)
+    if as_json:
+        print(json.dumps(report.to_dict(), indent=2, ensure_ascii=False))
+        return
+    print(f"{report.name}: {report.kind}")
+    for key, value in report.facts.items():
+        print(f"  {key:<12} {value}")
+    for note in report.notes:
+        print(f"  note: {note}")

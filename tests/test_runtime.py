@@ -1,0 +1,72 @@
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from letstalk import runtime
+from letstalk.errors import Cancelled, SettingsError
+from letstalk.runtime import CancelToken, RuntimePlan, numpy_generator, pick_device, pick_dtype, torch_generator
+
+
+def test_unknown_device_and_dtype_say_what_to_use() -> None:
+    with pytest.raises(SettingsError, match="auto, cpu"):
+        pick_device("tpu")
+    with pytest.raises(SettingsError, match="bfloat16"):
+        pick_dtype(torch.device("cpu"), "int4")
+    with pytest.raises(SettingsError, match="float16"):
+        pick_dtype(torch.device("cpu"), "float16")
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [({"avx512_bf16"}, torch.bfloat16), ({"amx_bf16"}, torch.bfloat16), ({"avx2", "avx512f"}, torch.float32)],
+)
+def test_cpu_takes_bf16_only_where_it_is_fast(monkeypatch: pytest.MonkeyPatch, flags: set, expected: torch.dtype) -> None:
+    monkeypatch.setattr(runtime, "cpu_flags", lambda: frozenset(flags))
+    assert pick_dtype(torch.device("cpu")) == expected
+
+
+def test_plan_is_fixed_applied_and_stored() -> None:
+    before = torch.get_num_threads()
+    plan = RuntimePlan.choose("cpu", "float32", num_threads=1)
+    try:
+        assert plan.apply() == (torch.device("cpu"), torch.float32)
+        assert torch.get_num_threads() == 1
+        assert RuntimePlan(**plan.to_dict()) == plan
+    finally:
+        torch.set_num_threads(before)
+    with pytest.raises(SettingsError):
+        RuntimePlan.choose("cpu", num_threads=0)
+
+
+def test_free_cores_are_at_least_one_and_at_most_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    import psutil
+
+    assert 1 <= runtime.num_free_cores(0.01) <= runtime.num_usable_cores()
+    monkeypatch.setattr(psutil, "cpu_percent", lambda **_: [100.0] * 256)
+    assert runtime.num_free_cores() == 1
+    monkeypatch.setattr(psutil, "cpu_percent", lambda **_: [0.0] * 256)
+    assert runtime.num_free_cores() == runtime.num_usable_cores()
+
+
+def test_streams_of_random_numbers_are_independent() -> None:
+    hair = numpy_generator(7, "hair").random(4)
+    np.testing.assert_array_equal(hair, numpy_generator(7, "hair").random(4))
+    assert not np.allclose(hair, numpy_generator(7, "skin").random(4))
+    assert not np.allclose(hair, numpy_generator(8, "hair").random(4))
+    assert not np.allclose(numpy_generator(7, "a", 1).random(4), numpy_generator(7, "a", 2).random(4))
+    assert torch.equal(torch.randn(3, generator=torch_generator(5)), torch.randn(3, generator=torch_generator(5)))
+
+
+def test_cancel_raises_and_stop_does_not() -> None:
+    token = CancelToken()
+    token.check()
+    token.stop()
+    token.check()
+    assert token.stopped and not token.cancelled
+    worker = threading.Thread(target=token.cancel)
+    worker.start()
+    worker.join()
+    with pytest.raises(Cancelled):
+        token.check()
