@@ -1,4 +1,4 @@
-"""`letstalk doctor`: what this machine has, what is missing and how to get it. Looks only; installs and downloads nothing."""
+"""`letstalk doctor`: what this machine has, what is missing and how to get it. It only looks, it never installs."""
 
 from __future__ import annotations
 
@@ -29,10 +29,23 @@ class Finding:
     advice: str = ""
 
 
+@dataclass(frozen=True)
+class Section:
+    """Makes the findings of one section; advice is given only where something lacks."""
+
+    name: str
+
+    def need(self, name: str, there: bool, detail: str, advice: str) -> Finding:
+        return Finding(self.name, name, "ok" if there else "missing", detail, "" if there else advice)
+
+    def like(self, name: str, there: bool, detail: str, advice: str) -> Finding:
+        return Finding(self.name, name, "ok" if there else "optional", detail, "" if there else advice)
+
+
 def examine() -> list[Finding]:
     """Everything, in the order in which a person would ask."""
     sections: tuple[Callable[[], Iterator[Finding]], ...] = (
-        _machine, _packages, _devices, _media, _faces, _weights_and_assets, _speech_engines,
+        _machine, _packages, _devices, _media, _faces, _files, _speech_engines,
     )  # fmt: skip
     return [finding for section in sections for finding in section()]
 
@@ -44,108 +57,104 @@ def exit_code(findings: list[Finding]) -> int:
 def _machine() -> Iterator[Finding]:
     import psutil
 
-    yield Finding("machine", "letstalk", "ok", VERSION)
-    new_enough = sys.version_info >= (3, 11)
-    yield Finding(
-        "machine", "python", "ok" if new_enough else "missing", platform.python_version(), "" if new_enough else "Install Python 3.11 or newer."
+    section = Section("machine")
+    yield section.need("letstalk", True, VERSION, "")
+    yield section.need(
+        "python", sys.version_info >= (3, 11), platform.python_version(), "Install Python 3.11 or newer."
     )
     free, usable = runtime.num_free_cores(0.3), runtime.num_usable_cores()
-    busy = "" if free == usable else "Another program keeps a core busy; generation is slower meanwhile."
-    yield Finding("machine", "cores", "ok", f"{free} of {usable} free", busy)
+    yield section.like(
+        "cores", free == usable, f"{free} of {usable} free", "Another program keeps a core busy; generation is slower."
+    )
     memory = psutil.virtual_memory()
-    enough = memory.available > 1.5e9
-    yield Finding(
-        "machine", "memory", "ok" if enough else "missing", f"{memory.available / 1e9:.1f} of {memory.total / 1e9:.1f} GB free",
-        "" if enough else "Close other programs: 1.5 GB must be free.",
-    )  # fmt: skip
+    detail = f"{memory.available / 1e9:.1f} of {memory.total / 1e9:.1f} GB free"
+    yield section.need("memory", memory.available > 1.5e9, detail, "Close other programs: 1.5 GB must be free.")
     cache = runtime.cache_dir()
     existing = next(folder for folder in (cache, *cache.parents) if folder.exists())
-    space = shutil.disk_usage(existing).free
-    roomy = space > 1e9
-    yield Finding(
-        "machine", "disk", "ok" if roomy else "missing", f"{space / 1e9:.1f} GB free for {cache}",
-        "" if roomy else f"Free 1 GB, or set {runtime.CACHE_DIR_VARIABLE} to a folder on another disk.",
-    )  # fmt: skip
+    space_bytes = shutil.disk_usage(existing).free
+    advice = f"Free 1 GB, or set {runtime.CACHE_DIR_VARIABLE} to a folder on another disk."
+    yield section.need("disk", space_bytes > 1e9, f"{space_bytes / 1e9:.1f} GB free for {cache}", advice)
 
 
 def _packages() -> Iterator[Finding]:
     """Each requirement of the installed package against what is there."""
     from packaging.requirements import Requirement
 
+    section = Section("packages")
     try:
         lines = importlib.metadata.requires("letstalk") or []
     except importlib.metadata.PackageNotFoundError:
-        yield Finding("packages", "letstalk", "missing", "the package itself is not installed", "Run `pip install -e .`.")
+        yield section.need("letstalk", False, "the package itself is not installed", "Run `pip install -e .`.")
         return
-    wrong, right = [], 0
+    num_right = 0
     for requirement in map(Requirement, lines):
         if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
             continue
-        try:
-            version = importlib.metadata.version(requirement.name)
-        except importlib.metadata.PackageNotFoundError:
-            wrong.append((requirement, "not installed"))
+        version = _installed_version(requirement.name)
+        if version is not None and requirement.specifier.contains(version, prereleases=True):
+            num_right += 1
             continue
-        if requirement.specifier.contains(version, prereleases=True):
-            right += 1
-        else:
-            wrong.append((requirement, f"{version}, but {requirement.specifier} is what was tested"))
-    yield Finding("packages", "requirements", "ok", f"{right} as pinned")
-    for requirement, detail in wrong:
-        yield Finding("packages", requirement.name, "missing", detail, "Run `pip install -r requirements.txt`.")
+        detail = f"{version} is here, {requirement.specifier} was tested" if version else "not installed"
+        yield section.need(requirement.name, False, detail, "Run `pip install -r requirements.txt`.")
+    yield section.need("requirements", True, f"{num_right} as pinned", "")
+
+
+def _installed_version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _devices() -> Iterator[Finding]:
     import torch
 
-    yield Finding("devices", "torch", "ok", torch.__version__)
+    section = Section("devices")
+    yield section.need("torch", True, torch.__version__, "")
     device = runtime.pick_device()
     dtype = str(runtime.pick_dtype(device)).removeprefix("torch.")
-    name = platform.processor() or platform.machine() if device.type == "cpu" else device.type
-    yield Finding("devices", "chosen", "ok", f"{device} ({name}), {dtype}")
-    if device.type == "cpu" and not runtime.has_fast_bf16(device):
-        yield Finding("devices", "bf16", "optional", "this CPU has no AVX512-BF16 or AMX", "fp32 is used; expect about half the speed.")
-    if device.type == "cuda":
-        xformers = importlib.util.find_spec("xformers") is not None
-        yield Finding("devices", "xformers", "ok" if xformers else "optional", "found" if xformers else "absent; torch's own attention is used")
+    yield section.need("chosen", True, f"{device}, {dtype}", "")
+    yield section.like(
+        "bf16", runtime.has_fast_bf16(device), dtype, "No AVX512-BF16 or AMX: fp32 is used, at about half the speed."
+    )
+    if device.type not in ("cpu", "mps"):
+        found = importlib.util.find_spec("xformers") is not None
+        yield section.like("xformers", found, "found" if found else "absent", "torch's own attention is used instead.")
 
 
 def _media() -> Iterator[Finding]:
     from letstalk.media.video import missing_encoders
 
     missing = missing_encoders()
+    detail = f"lacks {', '.join(missing)}" if missing else "H.264 and AAC"
     advice = "Reinstall PyAV from its wheel: `pip install --force-reinstall --only-binary av av`."
-    yield Finding("media", "encoders", "missing" if missing else "ok", f"lacks {', '.join(missing)}" if missing else "H.264 and AAC", advice if missing else "")
+    yield Section("media").need("encoders", not missing, detail, advice)
 
 
 def _faces() -> Iterator[Finding]:
     from letstalk.media.detectors import detector_states
 
     for state in detector_states():
-        yield Finding("faces", state.name, "ok" if state.available else "optional", state.detail, state.advice)
+        yield Section("faces").like(state.name, state.available, state.detail, state.advice)
 
 
-def _weights_and_assets() -> Iterator[Finding]:
-    assets = runtime.resource_dir("assets")
-    portraits, speech = sorted(assets.glob("portraits/*.png")), sorted(assets.glob("speech/*.flac"))
-    found = bool(portraits and speech)
-    yield Finding(
-        "files", "samples", "ok" if found else "missing", f"{len(portraits)} portraits, {len(speech)} recordings",
-        "" if found else "The assets folder is incomplete: clone or install the project again.",
-    )  # fmt: skip
+def _files() -> Iterator[Finding]:
+    section, assets = Section("files"), runtime.resource_dir("assets")
+    portraits, speech = list(assets.glob("portraits/*.png")), list(assets.glob("speech/*.flac"))
+    detail = f"{len(portraits)} portraits, {len(speech)} recordings"
+    advice = "The assets folder is incomplete: clone or install the project again."
+    yield section.need("samples", bool(portraits and speech), detail, advice)
     weights = Path(__file__).resolve().parent / "weights"
-    for name in sorted(folder.name for folder in weights.iterdir() if folder.is_dir()) if weights.is_dir() else []:
-        size = sum(path.stat().st_size for path in (weights / name).rglob("*.safetensors"))
-        yield Finding("files", f"weights/{name}", "ok" if size else "missing", f"{size / 1e6:.1f} MB")
+    for folder in sorted(weights.iterdir()) if weights.is_dir() else []:
+        size_bytes = sum(path.stat().st_size for path in folder.rglob("*.safetensors"))
+        yield section.need(f"weights/{folder.name}", size_bytes > 0, f"{size_bytes / 1e6:.1f} MB", advice)
     pack = runtime.cache_dir() / "assets" / "makehuman_cc0.npz"
-    yield Finding(
-        "files", "asset pack", "ok" if pack.is_file() else "optional", str(pack) if pack.is_file() else "absent: only needed to render new people",
-        "" if pack.is_file() else "See `letstalk synth assets --help`.",
-    )  # fmt: skip
+    detail = str(pack) if pack.is_file() else "absent: only needed to render new people"
+    yield section.like("asset pack", pack.is_file(), detail, "See `letstalk synth assets --help`.")
 
 
 def _speech_engines() -> Iterator[Finding]:
     from letstalk.synthetic.speech import engine_states
 
     for state in engine_states():
-        yield Finding("speech", state.name, "ok" if state.available else "optional", state.detail, state.advice)
+        yield Section("speech").like(state.name, state.available, state.detail, state.advice)

@@ -1,4 +1,4 @@
-"""Errors that a user can cause. Each message says what was wrong and what to do next; the app and the commands show it as it is.
+"""Errors that a user can cause. Each message says what was wrong and what to do next, and is shown as it is.
 
 Mistakes of our own are not in here: those stay `AssertionError`, `TypeError` and the like, with their traceback.
 """

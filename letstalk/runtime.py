@@ -1,6 +1,7 @@
-"""Device, dtype, threads, random numbers and cancelling: chosen once at a job's start, stored in its result, then passed on.
+"""Device, dtype, threads, random numbers and cancelling: chosen once at a job's start and stored in its result.
 
-This is the only module that looks at the machine or the environment. torch is imported inside functions: it takes a second.
+This is the only module that looks at the machine or the environment. torch is imported inside functions: it takes
+a second.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ def num_usable_cores() -> int:
 def num_free_cores(window_seconds: float = 0.1) -> int:
     """Usable cores that nobody else is using right now, at least 1.
 
-    A two-thread network next to a busy process slows down ten times (its threads wait for each other), so it pays to look first.
+    A two-thread network next to a busy process slows down ten times (its threads wait for each other), so it pays to
+    look first.
     """
     import psutil
 

@@ -83,7 +83,9 @@ def load_preset(name_or_path: str | Path) -> Preset:
     text = str(name_or_path)
     path = Path(text) if text.endswith((".yaml", ".yml")) else resource_dir("presets") / f"{text}.yaml"
     if not path.is_file():
-        raise SettingsError(f"There is no preset {text!r}.", f"Shipped presets: {', '.join(preset_names())}; or give a .yaml file.")
+        raise SettingsError(
+            f"There is no preset {text!r}.", f"Shipped presets: {', '.join(preset_names())}; or give a .yaml file."
+        )
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:

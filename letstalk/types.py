@@ -87,7 +87,8 @@ class LatentShape:
 class Framing:
     """Where the square crop lies in the full picture: an affine map and its exact inverse.
 
-    `crop_to_full` maps crop pixel centres (x, y, 1) to full-picture pixel centres; (0, 0) is the centre of the first pixel.
+    `crop_to_full` maps crop pixel centres (x, y, 1) to full-picture pixel centres; (0, 0) is the centre of the first
+    pixel.
     """
 
     crop_to_full: np.ndarray  # (2, 3) float64

@@ -1,4 +1,4 @@
-"""What every test may use. Browser tests are skipped without a browser, unless LETSTALK_REQUIRE_BROWSER=1 says they must run."""
+"""What every test may use. Without a browser its tests are skipped, unless LETSTALK_REQUIRE_BROWSER=1."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ import pytest
 @pytest.fixture(scope="session")
 def chromium_path() -> str:
     """Path of Debian's chromium (or Chrome); fails instead of skipping where browser tests are required."""
-    path = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+    path = next(
+        (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+    )
     if path is None:
         if os.environ.get("LETSTALK_REQUIRE_BROWSER") == "1":
             pytest.fail("LETSTALK_REQUIRE_BROWSER=1, but no chromium is installed")

@@ -14,7 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "letstalk"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
-# What each part may import inside letstalk. A part is the first name below `letstalk`; parts of one layer do not see each other.
+# What each part may import inside letstalk. A part is the first name below `letstalk`; parts of one layer do not see
+# each other.
 LAYER_0 = {"types", "errors", "version"}
 LAYER_1 = LAYER_0 | {"settings", "runtime"}
 MAY_IMPORT: dict[str, set[str]] = {
@@ -48,7 +49,19 @@ BORDERS: dict[str, set[str]] = {
     "insightface": {"media"},
     "imageio_ffmpeg": set(),
 }
-HEAVY = ("torch", "diffusers", "transformers", "gradio", "librosa", "cv2", "av", "numba", "skimage", "insightface", "scipy")
+HEAVY = (
+    "torch",
+    "diffusers",
+    "transformers",
+    "gradio",
+    "librosa",
+    "cv2",
+    "av",
+    "numba",
+    "skimage",
+    "insightface",
+    "scipy",
+)
 
 
 def part_of(path: Path) -> str:
@@ -152,7 +165,9 @@ def test_modules_do_nothing_at_import(path: Path) -> None:
         if isinstance(node, ast.Expr):
             is_docstring = isinstance(node.value, ast.Constant)
             assert is_docstring, f"{identify(path)}:{node.lineno} does something at import: {ast.unparse(node)}"
-        assert not isinstance(node, ast.For | ast.While | ast.With | ast.Delete), f"{identify(path)}:{node.lineno} works at import"
+        assert not isinstance(node, ast.For | ast.While | ast.With | ast.Delete), (
+            f"{identify(path)}:{node.lineno} works at import"
+        )
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=identify)
@@ -186,4 +201,6 @@ def test_dependencies_are_pinned_as_the_traps_demand() -> None:
 
     assert importlib.metadata.version("opencv-python").startswith("4."), "OpenCV 5 has no cascade classifier"
     assert int(importlib.metadata.version("pillow").split(".")[0]) < 12, "moviepy cannot use pillow 12"
-    assert tuple(map(int, importlib.metadata.version("pydantic").split(".")[:2])) <= (2, 12), "the MCP extra needs <= 2.12.5"
+    assert tuple(map(int, importlib.metadata.version("pydantic").split(".")[:2])) <= (2, 12), (
+        "the MCP extra needs <= 2.12.5"
+    )

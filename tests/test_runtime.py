@@ -22,7 +22,9 @@ def test_unknown_device_and_dtype_say_what_to_use() -> None:
     ("flags", "expected"),
     [({"avx512_bf16"}, torch.bfloat16), ({"amx_bf16"}, torch.bfloat16), ({"avx2", "avx512f"}, torch.float32)],
 )
-def test_cpu_takes_bf16_only_where_it_is_fast(monkeypatch: pytest.MonkeyPatch, flags: set, expected: torch.dtype) -> None:
+def test_cpu_takes_bf16_only_where_it_is_fast(
+    monkeypatch: pytest.MonkeyPatch, flags: set, expected: torch.dtype
+) -> None:
     monkeypatch.setattr(runtime, "cpu_flags", lambda: frozenset(flags))
     assert pick_dtype(torch.device("cpu")) == expected
 

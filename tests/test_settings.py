@@ -50,7 +50,7 @@ def test_changes_are_checked_too() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("name: x\n  bad", "cannot be read as YAML"),
+        ("name: [x", "cannot be read as YAML"),
         ("- a\n- b", "holds no settings"),
         ("name: x\nsummary: y\nweights: z\nspeed: 3", "unknown setting 'speed'"),
         ("name: x\nsummary: y\nweights: z\ngeneration: {stepz: 3}", "unknown setting 'generation.stepz'"),
