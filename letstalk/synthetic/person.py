@@ -49,8 +49,28 @@ class Mesh:
 
 
 @dataclass(frozen=True)
+class Contact:
+    """Two edges that must be able to meet: the lips, or the lids of one eye.
+
+    Stations run along the edges. At each, a point of the upper and one of the lower edge are mixed from two vertices; the gap
+    between them is closed by moving the vertices around it, each by its share (`pull`) of the gap.
+    """
+
+    upper: np.ndarray  # (num_stations, 2) int32 vertices
+    upper_mix: np.ndarray  # (num_stations, 2) float32
+    lower: np.ndarray  # (num_stations, 2) int32
+    lower_mix: np.ndarray  # (num_stations, 2) float32
+    vertices: np.ndarray  # (m,) int32, what moves
+    station: np.ndarray  # (m,) float32, place along the edge, 0..num_stations-1
+    pull: np.ndarray  # (m,) float32 -1..1, share of the vector from the lower to the upper edge that it moves
+
+
+@dataclass(frozen=True)
 class Rig:
-    """How the mesh moves. Weights are per vertex."""
+    """How the mesh moves. Weights are per vertex.
+
+    Expression units are linear; lips and lids are not: whatever the units do, `posing.py` then closes the gap that is left.
+    """
 
     moving: np.ndarray  # (num_moving,) int32, vertices that any expression unit moves
     basis: np.ndarray  # (num_moving, num_units, 3) float32
@@ -64,6 +84,14 @@ class Rig:
     eye_centre: np.ndarray  # (2, 3) float32
     tongue_weight: np.ndarray  # (num_vertices,) float32
     chest_weight: np.ndarray  # (num_vertices,) float32, breathing
+    lips: Contact
+    lids: tuple[Contact, Contact]
+    lid_vertices: tuple[np.ndarray, np.ndarray]  # int32, kept outside the eyeballs
+    eye_radius: np.ndarray  # (2,) float32
+    teeth_edge: np.ndarray  # (num lip stations, 3) float32, where lip_to_teeth puts the lower lip
+    tongue_raise: np.ndarray  # (3,) float32 decimetres of the tip at tongue[0] = 1
+    tongue_forward: np.ndarray  # (3,) float32 decimetres of the tip at tongue[1] = 1
+    breath: np.ndarray  # (3,) float32 decimetres of the chest at breath = 1
 
 
 @dataclass(frozen=True)
