@@ -8,6 +8,9 @@ import numpy as np
 from letstalk.synthetic.parts import Part
 from letstalk.synthetic.skin_maps import smooth
 
+# The ball is made a little small and its cornea bulges; lids are kept outside both, or a shut eye would show its iris.
+_BALL_SHARE, _BULGE = 0.985, 0.022
+LID_CLEARANCE = 1.03  # times the fitted radius
 IRIS_ANGLE = 0.50  # radians from the line of sight to the edge of the iris
 _EDGE_ANGLE = 1.75  # the back of the ball is never seen
 _RINGS, _SEGMENTS = 18, 32
@@ -32,7 +35,7 @@ def pick_iris(draw: np.random.Generator, caucasian_share: float) -> str:
 def eyes_part(centre: np.ndarray, radius: np.ndarray, texture: np.ndarray, reference: np.ndarray) -> Part:
     """Both eyes in one part, left first. `reference` (2,) are base vertices near each, which only say what moves the head."""
     angles = _EDGE_ANGLE * np.arange(_RINGS + 1) / _RINGS
-    bulge = 0.035 * smooth(angles, IRIS_ANGLE * 1.25, 0.0)
+    bulge = _BULGE * smooth(angles, IRIS_ANGLE * 1.25, 0.0)
     turn = 2 * np.pi * np.arange(_SEGMENTS) / _SEGMENTS
     ring, around = np.meshgrid(angles[1:], turn, indexing="ij")
     grow = np.repeat(1 + bulge[1:], _SEGMENTS)
@@ -44,7 +47,7 @@ def eyes_part(centre: np.ndarray, radius: np.ndarray, texture: np.ndarray, refer
     uv = 0.5 + np.stack([spread * np.cos(around.reshape(-1)), spread * np.sin(around.reshape(-1))], 1)
     uv = np.vstack([[0.5, 0.5], uv]).astype(np.float32)
     triangles = _fan_and_rings(_RINGS, _SEGMENTS)
-    positions = np.concatenate([centre[side] + ball * radius[side] * 0.988 for side in range(2)]).astype(np.float32)
+    positions = np.concatenate([centre[side] + ball * radius[side] * _BALL_SHARE for side in range(2)]).astype(np.float32)
     both = np.concatenate([triangles, triangles + len(ball)])
     bound = np.repeat(np.asarray(reference, np.int32), len(ball))[:, None].repeat(3, 1)
     weights = np.tile(np.float32([1, 0, 0]), (len(positions), 1))

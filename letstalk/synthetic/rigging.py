@@ -21,6 +21,7 @@ from letstalk.synthetic.anatomy import (
 )
 from letstalk.synthetic.assets import AssetPack
 from letstalk.synthetic.controls import EXPRESSION_UNITS, LANDMARK_NAMES, UNIT_INDEX
+from letstalk.synthetic.eyes import LID_CLEARANCE
 from letstalk.synthetic.parts import Joined, Part
 from letstalk.synthetic.person import Contact, Rig
 
@@ -62,7 +63,7 @@ def build_rig(face: Face, parts: list[Part], joined: Joined) -> Rig:
         tongue_weight=_tongue_weight(joined, tongue), chest_weight=_chest_weight(face, joined),
         lips=_contact(anatomy.lips, joined, base_to_mesh), lids=(lids[0], lids[1]),
         lid_vertices=tuple(base_to_mesh[skin][base_to_mesh[skin] >= 0] for skin in anatomy.lid_skin),  # type: ignore[arg-type]
-        eye_radius=(face.eye_radius * 1.012).astype(np.float32), teeth_edge=_teeth_edge(joined, parts, face),
+        eye_radius=(face.eye_radius * LID_CLEARANCE).astype(np.float32), teeth_edge=_teeth_edge(joined, parts, face),
         tongue_raise=tongue_raise, tongue_forward=tongue_forward, breath=np.array([0, 0.022, 0.03], np.float32),
     )  # fmt: skip
 
@@ -73,7 +74,7 @@ def find_landmarks(face: Face, parts: list[Part], joined: Joined) -> np.ndarray:
     known: dict[str, int] = {name: int(base_to_mesh[v]) for name, v in face.pack.anatomy.landmarks.items()}
     eyes = joined.vertices_of(parts, "eyes")
     for side, centre in zip(("left", "right"), face.eye_centre, strict=True):
-        front = centre + [0, 0, 1]
+        front = centre + np.float32([0, 0, 1])
         own = eyes[(joined.mesh.vertices[eyes, 0] > 0) == (side == "left")]
         known[f"eye_{side}_centre"] = int(own[np.argmin(((joined.mesh.vertices[own] - front) ** 2).sum(1))])
     assert min(known.values()) >= 0, "a landmark was cut away"
