@@ -57,7 +57,7 @@ def procedural_person(seed: int) -> Person:
     )  # fmt: skip
     head = _head(size)
     centres = np.stack([_eye_centre(head, side) for side in range(2)])
-    radius = np.float32([0.138, 0.138])
+    radius = np.float32([0.138, 0.138])  # smaller than its sockets: the coarse lids are chords
     parts = _parts(draw, head, size, centres, radius)
     joined = join_parts(parts)
     rig = _rig(head, joined, parts, centres, radius)
@@ -285,7 +285,7 @@ def _rig(head: _Head, joined: Joined, parts: list[Part], centres: np.ndarray, ra
         lips=_contact(head.mouth, head.positions, skin, head.is_upper, 0.35, 0.22),
         lids=tuple(_contact(eye, head.positions, skin, head.is_over_eye, 0.75, 0.10) for eye in head.eyes),  # type: ignore[arg-type]
         lid_vertices=tuple(index.astype(np.int32) for index in near_eye),  # type: ignore[arg-type]
-        eye_radius=radius * LID_CLEARANCE * 1.07,  # the coarse lids are chords of the ball teeth_edge=teeth_edge.astype(np.float32),
+        eye_radius=radius * LID_CLEARANCE * 1.07, teeth_edge=teeth_edge.astype(np.float32),
         tongue_raise=np.array([0, 0.12, 0.02], np.float32), tongue_forward=np.array([0, 0.03, 0.14], np.float32),
         breath=np.array([0, 0.02, 0.03], np.float32),
     )  # fmt: skip
