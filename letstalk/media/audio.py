@@ -80,7 +80,7 @@ def decode_blocks(path: Path | str, block_samples: int) -> Iterator[np.ndarray]:
 
 
 def in_blocks(pieces: Iterable[np.ndarray], block_samples: int) -> Iterator[np.ndarray]:
-    """The same samples in blocks of one length, the last one shorter."""
+    """The same samples, along the first axis, in blocks of one length; the last one is shorter."""
     waiting: list[np.ndarray] = []
     num_waiting = 0
     for piece in pieces:
@@ -90,7 +90,7 @@ def in_blocks(pieces: Iterable[np.ndarray], block_samples: int) -> Iterator[np.n
             continue
         joined = np.concatenate(waiting)
         num_whole = num_waiting - num_waiting % block_samples
-        yield from joined[:num_whole].reshape(-1, block_samples)
+        yield from joined[:num_whole].reshape(-1, block_samples, *joined.shape[1:])
         waiting, num_waiting = [joined[num_whole:]], num_waiting - num_whole
     if num_waiting:
         yield np.concatenate(waiting)
@@ -121,7 +121,7 @@ def resample_stream(blocks: Iterable[np.ndarray], rate_hz: int, channels: int) -
 
 
 def _mono_float(block: np.ndarray, channels: int) -> np.ndarray:
-    if block.ndim != (1 if channels == 1 else 2) and block.shape[1:] != (channels,):
+    if block.shape[1:] != (channels,) and not (block.ndim == 1 and channels == 1):
         raise InputError(
             f"A block of shape {block.shape} does not hold {channels} channels.", "Send (samples, channels)."
         )

@@ -17,6 +17,7 @@ from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.stream import Disposition
 
 from letstalk.errors import InputError
 from letstalk.media.files import open_input, quoted
@@ -30,6 +31,9 @@ DEMUXERS = (
 # These state the length of their sound in the header; others only estimate it, and an estimate is no promise.
 LENGTH_IN_HEADER = frozenset({"flac", "aiff", "caf", "au", "mov", "matroska"})
 FULL_SCALE = 0.9995  # of the largest value: a 16-bit converter that overloads sticks at 32767 or at 32766
+# Without it FFmpeg mixes floats so that two equal channels come out 3 dB louder, over full scale.
+NORMALISED = {"rematrix_maxval": "1.0"}
+MAX_PADDING = 2048  # samples: one packet of HE-AAC
 FLOAT_FORMATS = frozenset({"flt", "fltp", "dbl", "dblp"})
 
 
@@ -55,6 +59,11 @@ def not_media(path: Path, kind: str, error: BaseException | None = None) -> Inpu
         f"{quoted(path)} is not a {kind} that can be read, or it is cut short{detail}.",
         "Open it in a player to check it, then save it again, for example as WAV or MP4.",
     )
+
+
+def film_stream(container: InputContainer) -> av.VideoStream | None:
+    """The first stream of moving pictures; the cover picture of a song is none."""
+    return next((s for s in container.streams.video if not s.disposition & Disposition.attached_pic), None)
 
 
 class SoundFile:
@@ -87,7 +96,7 @@ class SoundFile:
             self._stack = guard.pop_all()
 
     def _refuse_silent_film(self) -> NoReturn:
-        if self._container.streams.video:
+        if film_stream(self._container):
             raise InputError(f"{quoted(self.path)} has pictures but no sound.", "Choose a file with speech in it.")
         raise not_media(self.path, "sound file")
 
@@ -132,9 +141,9 @@ class SoundFile:
                 except (FFmpegError, ValueError):
                     self.num_damaged += 1
                     continue
-                for frame in decoded:
+                for frame in map(self._measured, decoded):
                     if frame.samples:
-                        yield self._measured(frame)
+                        yield frame
         except (FFmpegError, OSError):
             # The file breaks off inside a packet. What came before it is judged by `check_complete`.
             self.num_damaged += 1
@@ -157,6 +166,9 @@ class SoundFile:
         self._end_seconds = max(self._end_seconds, start + float((packet.duration or 0) * packet.time_base))
 
     def _measured(self, frame: AudioFrame) -> AudioFrame:
+        frame = self._without_padding(frame)
+        if not frame.samples:
+            return frame
         values = frame.to_ndarray()
         is_float = frame.format.name in FLOAT_FORMATS
         if is_float:
@@ -175,6 +187,17 @@ class SoundFile:
         self.num_values += values.size
         frame.pts = None  # samples are counted; a jump in the timestamps must not become a hole or an overlap
         return frame
+
+    def _without_padding(self, frame: AudioFrame) -> AudioFrame:
+        """AAC fills its last packet; MP4 states where the sound ends inside it, and FFmpeg does not cut there."""
+        if self.container_name != "mov" or not frame.format.is_planar or self._stream.duration is None:
+            return frame
+        assert self._stream.time_base is not None
+        stated = round(self._stream.duration * self._stream.time_base * frame.sample_rate)
+        excess = self.num_samples + frame.samples - stated
+        if not 0 < excess <= MAX_PADDING:
+            return frame
+        return _like(frame, np.ascontiguousarray(frame.to_ndarray()[:, : max(0, frame.samples - excess)]))
 
     def check_complete(self) -> None:
         """Refuses, after the last frame, a file in which nothing or too little decodes.
@@ -206,7 +229,7 @@ class SoundFile:
             return 0.0
         if self._stream.duration is not None and self._stream.time_base is not None:
             return float(self._stream.duration * self._stream.time_base)
-        if self._container.duration is not None and not self._container.streams.video:
+        if self._container.duration is not None and film_stream(self._container) is None:
             return self._container.duration / av.time_base
         return 0.0
 
@@ -234,7 +257,7 @@ class SoundFile:
     @property
     def lead_seconds(self) -> float:
         """How much later than the pictures the sound starts; 0 for a file without pictures."""
-        pictures = self._container.streams.best("video")
+        pictures = film_stream(self._container)
         if pictures is None or pictures.start_time is None or self._stream.start_time is None:
             return 0.0
         if pictures.time_base is None or self._stream.time_base is None:
@@ -257,7 +280,7 @@ class Resampler:
         kind = (frame.sample_rate, frame.layout.name, frame.format.name)
         drained = self.flush() if kind != self._input_kind else []
         if self._inner is None:
-            self._inner = AudioResampler(format="fltp", layout=self._layout, rate=self._rate_hz)
+            self._inner = AudioResampler("fltp", self._layout, self._rate_hz, options=NORMALISED)
             self._input_kind = kind
         return drained + [piece.to_ndarray() for piece in self._inner.resample(frame)]
 

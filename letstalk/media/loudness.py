@@ -17,6 +17,8 @@ ABSOLUTE_GATE_LUFS = -70.0
 RELATIVE_GATE_LU = -10.0
 DIGITAL_SILENCE_DB = -90.0  # about the last bit of 16-bit sound: nothing can be told apart below it
 
+QUIET_ROOM_DB = -50.0  # an even murmur under it is a room, not a voice
+
 
 def _shelf(rate_hz: int) -> list[float]:
     """The head's effect: +4 dB above 1.7 kHz. One second-order section (b0 b1 b2 a0 a1 a2)."""
@@ -55,6 +57,8 @@ class LoudnessMeter:
     def push(self, block: np.ndarray) -> None:
         from scipy.signal import sosfilt
 
+        if not len(block):
+            return
         weighted, self._state = sosfilt(self._sections, block.astype(np.float64), zi=self._state)
         joined = np.concatenate([self._rest, np.square(weighted)])
         num_whole = len(joined) - len(joined) % self._step
@@ -101,8 +105,9 @@ def voice_from_levels(levels_db: np.ndarray, hangover_frames: int = 5) -> np.nda
 
     Thresholds lie between the sound's own quiet (10th percentile) and loud (95th) frames, so a change of gain changes
     nothing. Speech starts above the upper threshold, lasts until the level is under the lower one, and
-    `hangover_frames` longer, for the soft ends of words; a single loud frame is a click. Sound whose level hardly
-    moves offers no pause to compare with: all of it counts. It is a measure of activity, and music is active too.
+    `hangover_frames` longer, for the soft ends of words; a single loud frame is a click. Sound whose level hardly moves
+    offers no pause to compare with: all of it counts unless it is as quiet as a room. It is a measure of activity, and
+    music is active too.
     """
     audible = levels_db > DIGITAL_SILENCE_DB
     if not audible.any():
@@ -111,14 +116,18 @@ def voice_from_levels(levels_db: np.ndarray, hangover_frames: int = 5) -> np.nda
     quiet = max(float(np.percentile(levels_db, 10)), loud - 50.0)
     span = loud - quiet
     if span < 10.0:
-        return levels_db > max(DIGITAL_SILENCE_DB, quiet - 20.0)
-    start_db, stop_db = quiet + 0.5 * span, quiet + 0.35 * span
+        start_db = stop_db = max(QUIET_ROOM_DB, quiet - 20.0)
+    else:
+        start_db, stop_db = quiet + 0.5 * span, quiet + 0.35 * span
+    least_together = min(2, len(levels_db))
     voiced = np.zeros(len(levels_db), bool)
     since_speech = hangover_frames
     for i, level in enumerate(levels_db):
         going_on = since_speech < hangover_frames
         neighbours = levels_db[max(0, i - 1) : i + 2]
-        if (going_on and level > stop_db) or (level > start_db and np.count_nonzero(neighbours > stop_db) > 1):
+        if (going_on and level > stop_db) or (
+            level > start_db and np.count_nonzero(neighbours > stop_db) >= least_together
+        ):
             since_speech = 0
         else:
             since_speech += 1

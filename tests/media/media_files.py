@@ -50,6 +50,8 @@ def speech_like(seconds: float, rate_hz: int, channels: int = 1, level: float = 
 def encode_sound(path: Path, name: str, samples: np.ndarray, live: bool = False) -> Path:
     """`samples` (n, channels) at the format's own rate; `live` leaves the header without a length."""
     _, muxer, codec, sample_format, rate_hz = SOUND_FORMATS[name]
+    if codec == "vorbis" and samples.shape[1] == 1:
+        samples = np.repeat(samples, 2, axis=1)  # FFmpeg's own Vorbis encoder knows stereo alone
     pipe = Pipe()
     with av.open(pipe if live else str(path), "w", format=muxer) as container:
         layout = {1: "mono", 2: "stereo"}[samples.shape[1]]
