@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from letstalk.synthetic.controls import LANDMARK_INDEX, Performance
-from letstalk.synthetic.motion import DEFAULT_GRID, MotionRecord, record_motion
+from letstalk.synthetic.dense_motion import DEFAULT_GRID, MotionRecord, record_motion
 from letstalk.synthetic.person import Contact
 from letstalk.synthetic.regions import REGION_CODE
 from letstalk.synthetic.renderer import Frame, PreparedPerson, Renderer
