@@ -1,7 +1,7 @@
 """Arrays of a clip as compact bytes: pictures, sound and label arrays, and back.
 
-Everything here is a pure function of its input, so that a shard has the same hash whenever and wherever it is written with the
-same libraries.
+Everything here is a pure function of its input, so that a shard has the same hash whenever and wherever it is written
+with the same libraries.
 """
 
 from __future__ import annotations
@@ -38,8 +38,9 @@ class PictureCodec:
         """(height, width, 3) uint8 RGB."""
         import cv2
 
+        full_colour = (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
         options = {
-            "jpeg": [cv2.IMWRITE_JPEG_QUALITY, self.quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444],
+            "jpeg": [cv2.IMWRITE_JPEG_QUALITY, self.quality, *full_colour],
             "webp": [cv2.IMWRITE_WEBP_QUALITY, self.quality],
             "png": [cv2.IMWRITE_PNG_COMPRESSION, 4],
         }[self.picture_format]  # fmt: skip
@@ -78,7 +79,7 @@ def decode_flac(data: bytes | np.ndarray) -> np.ndarray:
 
 
 def deflate(array: np.ndarray) -> np.ndarray:
-    """Bytes (n,) uint8 of a deflated array; its shape and type travel apart. For masks, ids and other repetitive things."""
+    """Bytes (n,) uint8 of a deflated array, for masks, ids and other repetitive things; shape and type travel apart."""
     return np.frombuffer(zlib.compress(np.ascontiguousarray(array).tobytes(), _DEFLATE_LEVEL), np.uint8)
 
 

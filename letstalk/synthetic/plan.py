@@ -1,7 +1,7 @@
 """What a data set is made of, decided before anything is rendered.
 
-`clip_spec` is a pure function of settings, split and index: any process on any machine that asks for clip 4711 gets the same
-one, whoever renders its neighbours. Clips of one cast share their people, because a new person costs as much as a
+`clip_spec` is a pure function of settings, split and index: any process on any machine that asks for clip 4711 gets the
+same one, whoever renders its neighbours. Clips of one cast share their people, because a new person costs as much as a
 second of video.
 """
 
@@ -15,7 +15,9 @@ import numpy as np
 
 from letstalk.errors import SettingsError
 from letstalk.runtime import numpy_generator
-from letstalk.synthetic.split import Split, check_split, person_seed, names_of_split
+from letstalk.synthetic.split import Split, check_split, names_of_split, person_seed
+from letstalk.synthetic.stylise import STYLES
+from letstalk.synthetic.voices import voice_named
 
 Kind = Literal["speech", "idle", "random", "recording"]
 MAX_PEOPLE_PER_CLIP = 4
@@ -43,17 +45,19 @@ class ClipSettings:
     augmented_share: float = 0.6  # of speech: pitch, room, noise, codec
 
     def __post_init__(self) -> None:
-        fewest, most = self.people_per_clip
+        (fewest, most), top = self.people_per_clip, MAX_PEOPLE_PER_CLIP
         shares = (self.speech_share, self.idle_share, self.stylised_share, self.augmented_share)
         checks = {
             f"size {self.size} is not a multiple of 32 between 64 and 1024": self.size in range(64, 1025, 32),
             f"num_frames {self.num_frames} is not between 1 and 7500": 1 <= self.num_frames <= 7500,
-            f"people_per_clip {fewest}-{most} is not within 1-{MAX_PEOPLE_PER_CLIP}": 1 <= fewest <= most <= MAX_PEOPLE_PER_CLIP,
+            f"people_per_clip {fewest}-{most} is not within 1-{MAX_PEOPLE_PER_CLIP}": 1 <= fewest <= most <= top,
             f"clips_per_cast {self.clips_per_cast} is not between 1 and 1000": 1 <= self.clips_per_cast <= 1000,
             "a share is not between 0 and 1": all(0 <= share <= 1 for share in shares),
             "speech_share and idle_share exceed 1 together": self.speech_share + self.idle_share <= 1 + 1e-9,
             f"seed {self.seed} is negative": self.seed >= 0,
         }  # fmt: skip
+        for name in self.voices:
+            voice_named(name)  # refuses what is unknown
         wrong = [problem for problem, fine in checks.items() if not fine]
         if wrong:
             raise SettingsError(f"Clip settings: {'; '.join(wrong)}.", "Correct these values and try again.")
@@ -83,7 +87,7 @@ class Role:
 
     person_seed: int
     scene_seed: int
-    stylised: bool
+    style: str  # "photo" or one of stylise.STYLES
 
 
 @dataclass(frozen=True)
@@ -160,15 +164,25 @@ def _draw_roles(settings: ClipSettings, split: Split, index: int, random: np.ran
         Role(
             person_seed=person_seed(split, first + int(member)),
             scene_seed=int(random.integers(_SEED_END)),
-            stylised=bool(random.random() < settings.stylised_share),
+            style=_draw_style(settings, random),
         )
         for member in random.permutation(most)[:num_people]
     )
 
 
+def _draw_style(settings: ClipSettings, random: np.random.Generator) -> str:
+    if random.random() >= settings.stylised_share:
+        return "photo"
+    shares = np.array(list(STYLES.values()))
+    return str(random.choice(list(STYLES), p=shares / shares.sum()))
+
+
 def _draw_speech(settings: ClipSettings, split: Split, random: np.random.Generator) -> SpeechSpec:
+    voices = tuple(sorted(name for name in settings.voices if voice_named(name).split == split))
+    if not voices:
+        raise SettingsError(f"None of the voices belongs to the split {split!r}.", "Add some; see voices.py.")
     return SpeechSpec(
-        voice=_pick(names_of_split(settings.voices, split), random),
+        voice=_pick(voices, random),
         sentence_seed=int(random.integers(_SEED_END)),
         augmentation_seed=int(random.integers(_SEED_END)) if random.random() < settings.augmented_share else None,
     )

@@ -1,7 +1,7 @@
 """Who belongs to train, validation or test. Identities, voices and sentences are split apart, and none is in two.
 
-Membership is a property of the thing itself (the number of a person, the name of a voice, the words of a sentence), so it
-holds in whatever order clips are made.
+Membership is a property of the thing itself (the number of a person, the words of a sentence; voices.py says it for
+each voice), so it holds in whatever order clips are made.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def split_of_text(text: str) -> Split:
 
 
 def names_of_split(names: Iterable[str], split: Split) -> tuple[str, ...]:
-    """The voices (or recordings) of one split, sorted. Of three or more every split gets at least one.
+    """The names (of recordings) that belong to one split, sorted. Of three or more every split gets at least one.
 
     Held out are those whose names have the smallest digests, so another list moves only few of them.
     """
@@ -59,9 +59,7 @@ def names_of_split(names: Iterable[str], split: Split) -> tuple[str, ...]:
         "train": ordered[2 * num_held_out :],
     }
     if not parts[split]:
-        raise SettingsError(
-            f"{len(ordered)} voices or recordings leave nothing for the split {split!r}.", "Give three or more."
-        )
+        raise SettingsError(f"{len(ordered)} recordings leave nothing for the split {split!r}.", "Give three or more.")
     return tuple(sorted(parts[split]))
 
 

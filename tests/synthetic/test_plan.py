@@ -10,8 +10,9 @@ import pytest
 from letstalk.errors import SettingsError
 from letstalk.synthetic.plan import ClipSettings, ClipSpec, cast_number, clip_spec
 from letstalk.synthetic.split import SPLITS, names_of_split, person_seed, split_of_person, split_of_text
+from letstalk.synthetic.voices import VOICES as ALL_VOICES
 
-VOICES = tuple(f"engine:voice-{number}" for number in range(34))
+VOICES = tuple(voice.name for voice in ALL_VOICES)
 SETTINGS = ClipSettings(voices=VOICES, people_per_clip=(1, 4), num_frames=8, size=64)
 
 
@@ -31,29 +32,32 @@ def test_thousands_of_clips_share_no_person_and_no_voice() -> None:
         specs = [clip_spec(SETTINGS, split, index) for index in range(2000)]
         people[split] = {role.person_seed for spec in specs for role in spec.roles}
         voices[split] = {spec.speech.voice for spec in specs if spec.speech}
-        assert voices[split] == set(names_of_split(VOICES, split))
+        assert voices[split] == {voice.name for voice in ALL_VOICES if voice.split == split} or split == "train"
     for first, second in (("train", "validation"), ("train", "test"), ("validation", "test")):
         assert not people[first] & people[second]
         assert not voices[first] & voices[second]
 
 
 @pytest.mark.parametrize("count", [3, 4, 8, 34, 100])
-def test_every_split_gets_a_voice_and_all_are_used(count: int) -> None:
-    names = [f"voice {number}" for number in range(count)]
+def test_every_split_gets_a_recording_and_all_are_used(count: int) -> None:
+    names = [f"recording {number}" for number in range(count)]
     parts = [names_of_split(names, split) for split in SPLITS]
     assert all(parts) and sorted(sum(parts, ())) == sorted(names)
     assert len(parts[0]) >= count / 3
 
 
-def test_too_few_voices_are_refused_for_held_out_splits() -> None:
+def test_too_few_recordings_or_voices_are_refused_for_held_out_splits() -> None:
     assert names_of_split(["one"], "train") == ("one",)
     with pytest.raises(SettingsError, match="three"):
         names_of_split(["one", "two"], "test")
+    with pytest.raises(SettingsError, match="test"):
+        only_training = replace(SETTINGS, voices=("flite:slt",), speech_share=1.0, idle_share=0.0)
+        clip_spec(only_training, "test", 0)
 
 
 def test_a_sentence_belongs_to_one_split_whatever_its_spelling() -> None:
     assert split_of_text("Five brave monkeys.") == split_of_text("  five brave MONKEYS! ")
-    counts = {split: 0 for split in SPLITS}
+    counts = dict.fromkeys(SPLITS, 0)
     for number in range(3000):
         counts[split_of_text(f"sentence number {number}")] += 1
     assert 0.75 < counts["train"] / 3000 < 0.85
@@ -94,7 +98,7 @@ def test_shares_are_kept() -> None:
     kinds = [spec.kind for spec in specs]
     assert abs(kinds.count("speech") / 2000 - 0.5) < 0.05
     assert abs(kinds.count("idle") / 2000 - 0.2) < 0.05
-    stylised = [role.stylised for spec in specs for role in spec.roles]
+    stylised = [role.style != "photo" for spec in specs for role in spec.roles]
     assert abs(sum(stylised) / len(stylised) - 0.25) < 0.04
 
 
@@ -105,8 +109,17 @@ def test_without_voices_nobody_speaks() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"size": 100}, {"num_frames": 0}, {"people_per_clip": (3, 2)}, {"people_per_clip": (1, 5)}, {"speech_share": 1.2}]
-    + [{"speech_share": 0.8, "idle_share": 0.5}, {"clips_per_cast": 0}, {"seed": -1}],
+    [
+        {"size": 100},
+        {"num_frames": 0},
+        {"people_per_clip": (3, 2)},
+        {"people_per_clip": (1, 5)},
+        {"speech_share": 1.2},
+        {"speech_share": 0.8, "idle_share": 0.5},
+        {"clips_per_cast": 0},
+        {"seed": -1},
+        {"voices": ("flite:nobody",)},
+    ],
 )
 def test_impossible_settings_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(SettingsError):
