@@ -103,7 +103,7 @@ def _parts(face: Face, traits: Traits, look: Look) -> list[Part]:
     parts.append(proxy_part(pack, look.brow, base, dyed(pack.texture(look.brow), look.hair_linear * 0.5)))
     parts.append(proxy_part(pack, look.lash, base))
     if look.hair in pack.proxies:
-        parts.append(hair_part(pack, look.hair, base, look.hair_linear, numpy_generator(seed, "hair shape")))
+        parts.append(hair_part(pack, look.hair, base, face.eye_centre, look.hair_linear, numpy_generator(seed, "hair shape")))
     return parts
 
 
@@ -194,7 +194,7 @@ def _skin_look(seed: int, traits: Traits, hair: str, hair_linear: np.ndarray) ->
     made_up = (not traits.is_male) and draw.random() < 0.6
     scalp = "bare" if hair == "bald" else "buzz" if hair == "buzz" else "roots"
     red = float(draw.uniform(-0.04, 0.05))
-    lips = np.clip(np.array([draw.uniform(0.45, 0.75), draw.uniform(0.08, 0.3), draw.uniform(0.12, 0.36)]), 0, 1)
+    lips = np.array([draw.uniform(0.45, 0.75), draw.uniform(0.08, 0.3), draw.uniform(0.12, 0.36)]) * (1 - 0.5 * tone)
     shadow = np.clip(np.array([0.35, 0.25, 0.28]) + draw.normal(0, 0.1, 3), 0.05, 0.6)
     strength = {name: float(draw.uniform(low, high)) * made_up for name, low, high in (
         ("lipstick", 0.2, 0.85), ("blush", 0.0, 0.7), ("eye_shadow", 0.0, 0.8), ("eyeliner", 0.0, 1.0))}  # fmt: skip

@@ -202,7 +202,7 @@ def _tongue_reach(joined: Joined, parts: list[Part], tongue: np.ndarray) -> tupl
 
 
 def _teeth_edge(joined: Joined, parts: list[Part], face: Face) -> np.ndarray:
-    """For each lip station a point just under the front of the upper teeth."""
+    """For each lip station a point on the front of the upper teeth, a little above their edge."""
     field = face.pack.anatomy.lips
     x = (face.base[field.upper] * field.upper_mix[..., None]).sum(1)[:, 0]
     teeth, height = _upper_teeth(joined, parts)
@@ -210,7 +210,7 @@ def _teeth_edge(joined: Joined, parts: list[Part], face: Face) -> np.ndarray:
     for station, place in enumerate(x):
         near = teeth[np.abs(teeth[:, 0] - place) < 0.06]
         near = near if len(near) else teeth[np.argsort(np.abs(teeth[:, 0] - place))[:8]]
-        found[station] = [place, height, near[:, 2].max() + 0.012]
+        found[station] = [place, height + 0.018, near[:, 2].max() + 0.012]
     return found
 
 

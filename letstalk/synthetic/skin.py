@@ -160,7 +160,7 @@ def _add_marks(head: np.ndarray, maps: HeadMaps, look: SkinLook, draw: np.random
     pores = 0.03 * np.minimum(draw.standard_normal(head.shape[:2], np.float32), 0.6)
     head *= np.exp(blotches + pores * (0.4 + 0.6 * maps.sun))[..., None]
     red = look.redness * maps.sun * (1 + 0.3 * _noise(draw, 48))
-    head *= np.exp(red[..., None] * np.array([0.05, -0.10, -0.08], np.float32))
+    head *= np.exp(red[..., None] * np.array([0.03, -0.06, -0.05], np.float32))
     if look.freckles > 0:
         specks = np.maximum(_noise(draw, 220), _noise(draw, 150))
         mask = smooth(specks, 2.1 - 0.7 * look.freckles, 2.7) * maps.sun * look.freckles * 0.55
@@ -189,10 +189,13 @@ def _add_short_hair(head: np.ndarray, maps: HeadMaps, look: SkinLook, draw: np.r
     if look.beard_style in masks:
         region = masks[look.beard_style]
         if look.beard_style != "stubble":  # the rest of the jaw is shaved, never quite
-            region = np.maximum(region, 0.25 * maps.beard)
+            region = np.maximum(region, 0.18 * maps.beard)
         _paint_strands(head, region, look.beard_density, colour, draw)
-    if look.scalp in ("buzz", "roots"):
-        _paint_strands(head, maps.scalp, look.scalp_density, np.asarray(look.hair_colour, np.float32) * 0.8, draw)
+    if look.scalp == "buzz":
+        ragged = smooth(maps.hairline + 0.025 * _noise(draw, 60), 0.0, 0.09) * maps.scalp
+        _paint_strands(head, ragged, look.scalp_density, colour, draw)
+    elif look.scalp == "roots":  # under long hair: no bright skin between the strands, nothing where the forehead shows
+        _darken(head, 0.85 * smooth(maps.hairline, 0.10, 0.32), colour)
 
 
 def _paint_strands(
@@ -200,10 +203,11 @@ def _paint_strands(
 ) -> None:
     """Strands lie along the texture's u axis, which runs down the face."""
     grain = draw.standard_normal(region.shape, np.float32)
-    strands = cv2.GaussianBlur(grain, (5, 1), 1.2) * 1.9
+    strands = cv2.GaussianBlur(grain, (5, 1), 1.3) * 1.9
     patches = 0.25 * _noise(draw, 30)
-    coverage = smooth(strands + patches, 1.5 - 2.6 * density, 2.6 - 2.2 * density)
-    mask = region * np.clip(0.35 * density + 0.75 * coverage, 0, 1) * min(1.0, 0.35 + density)
+    coverage = smooth(strands + patches, 1.3 - 2.6 * density, 2.9 - 2.2 * density)
+    shadow = 0.45 * density  # pigment that shines through the skin
+    mask = region * np.clip(shadow + (0.25 + 0.55 * density) * coverage, 0, 0.97)
     _darken(head, mask, colour)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from letstalk.synthetic.assets import AssetPack, Proxy
 from letstalk.synthetic.parts import Part
+from letstalk.synthetic.skin_maps import smooth
 
 UPPER_TEETH_FIRST = 15060  # base vertices of the upper row start here
 
@@ -56,14 +57,36 @@ def dyed(texture: np.ndarray, colour: np.ndarray, contrast: float = 0.55) -> np.
     return np.dstack([cv2.convertScaleAbs(painted, alpha=255), texture[..., 3]])
 
 
-def hair_part(pack: AssetPack, name: str, base: np.ndarray, colour: np.ndarray, draw: np.random.Generator) -> Part:
+def hair_part(
+    pack: AssetPack, name: str, base: np.ndarray, eyes: np.ndarray, colour: np.ndarray, draw: np.random.Generator
+) -> Part:
+    """`eyes` (2, 3) are the centres of the eyeballs: no fringe may hang over them. `colour` is linear light (3,)."""
     part = proxy_part(pack, name, base, dyed(pack.texture(name), colour))
     positions = part.positions
     centre = positions.mean(0)
-    positions += (positions - centre) * np.float32(draw.uniform(-0.005, 0.05))
+    positions += (positions - centre) * (draw.uniform(-0.01, 0.05) + draw.normal(0, 0.012, 3)).astype(np.float32)
+    _change_length(positions, float(eyes[:, 1].mean()), float(draw.uniform(0.72, 1.12)))
     if draw.random() < 0.5:
         positions[:, 0] *= -1
+    _lift_fringe(positions, eyes, float(draw.uniform(0.11, 0.2)))
     return part
+
+
+def _change_length(positions: np.ndarray, eye_height: float, share: float) -> None:
+    """Lengthens or shortens what hangs below the ears."""
+    ears = eye_height - 0.35
+    below = positions[:, 1] < ears
+    positions[below, 1] = ears + (positions[below, 1] - ears) * share
+
+
+def _lift_fringe(positions: np.ndarray, eyes: np.ndarray, rise: float) -> None:
+    """Some styles of the pack hang over one eye: what is in front of the eyes is gathered up to `rise` above them."""
+    limit = float(eyes[:, 1].mean()) + rise
+    reach = float(np.abs(eyes[:, 0]).mean())
+    across = smooth(np.abs(positions[:, 0]), reach + 0.36, reach + 0.17)
+    front = smooth(positions[:, 2], float(eyes[:, 2].mean()) - 0.25, float(eyes[:, 2].mean()) + 0.02)
+    too_low = np.maximum(limit - positions[:, 1], 0)
+    positions[:, 1] += across * front * too_low * 0.88
 
 
 def clothes_part(pack: AssetPack, name: str, base: np.ndarray, draw: np.random.Generator) -> Part:
