@@ -79,8 +79,12 @@ def decode_flac(data: bytes | np.ndarray) -> np.ndarray:
 
 
 def deflate(array: np.ndarray) -> np.ndarray:
-    """Bytes (n,) uint8 of a deflated array, for masks, ids and other repetitive things; shape and type travel apart."""
-    return np.frombuffer(zlib.compress(np.ascontiguousarray(array).tobytes(), _DEFLATE_LEVEL), np.uint8)
+    """Bytes (n,) uint8 of a deflated label array; shape and type travel apart.
+
+    Two-byte arrays that run through time along their first axis (tracks of vertices, ids, depths) are stored as
+    differences: exact, and half as large.
+    """
+    return np.frombuffer(zlib.compress(_differences(array).tobytes(), _DEFLATE_LEVEL), np.uint8)
 
 
 def inflate(data: np.ndarray, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -90,7 +94,24 @@ def inflate(data: np.ndarray, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
         raise InputError(
             "A stored label cannot be unpacked.", "The shard is damaged: delete it and render again."
         ) from error
-    return np.frombuffer(raw, dtype).reshape(shape).copy()
+    array = np.frombuffer(raw, dtype).reshape(shape).copy()
+    if _runs_through_time(array):
+        steps = array.view(np.uint16)
+        np.cumsum(steps, axis=0, dtype=np.uint16, out=steps)
+    return array
+
+
+def _runs_through_time(array: np.ndarray) -> bool:
+    return array.dtype.itemsize == 2 and array.ndim >= 2
+
+
+def _differences(array: np.ndarray) -> np.ndarray:
+    """Of the bits, not the values: overflow wraps round and comes back exactly, for floats too."""
+    array = np.ascontiguousarray(array)
+    if not _runs_through_time(array):
+        return array
+    bits = array.view(np.uint16)
+    return np.concatenate([bits[:1], bits[1:] - bits[:-1]])
 
 
 def join_bytes(parts: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
