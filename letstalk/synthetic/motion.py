@@ -1,4 +1,4 @@
-"""Shapes in time that living movement is made of: drift, beats and glides. All on frame centres at 25 frames a second."""
+"""Shapes in time that living movement is made of: drift, beats and glides, on frame centres."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def frame_seconds(num_frames: int) -> np.ndarray:
 
 
 def drift(random: np.random.Generator, num_frames: int, num_tracks: int, cutoff_hz: float) -> np.ndarray:
-    """(num_frames, num_tracks) noise of unit variance whose spectrum falls off smoothly at `cutoff_hz`; it has no period.
+    """(num_frames, num_tracks) noise of unit variance whose spectrum falls off at `cutoff_hz`; it has no period.
 
     Scaled by the filter's gain, not by the clip's own variance: a short clip holds only a piece of a slow movement.
     """
@@ -41,7 +41,7 @@ def plateau(seconds: np.ndarray, start: float, end: float, rise: float, fall: fl
 
 
 def glide(seconds: np.ndarray, key_seconds: np.ndarray, values: np.ndarray, move_seconds: np.ndarray) -> np.ndarray:
-    """Holds `values[k]` (num_keys, num_tracks) until `key_seconds[k + 1]`, then moves to the next in `move_seconds[k + 1]`.
+    """Holds `values[k]` (num_keys, num_tracks) until `key_seconds[k + 1]`, then moves on in `move_seconds[k + 1]`.
 
     The moves are those of least jerk, as of a limb between two targets.
     """
