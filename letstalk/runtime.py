@@ -34,6 +34,13 @@ def resource_dir(name: str) -> Path:
     return inside if inside.is_dir() else package.parent / name
 
 
+def face_model_dirs() -> tuple[Path, ...]:
+    """Folders that may hold insightface packs (`<folder>/<pack>/*.onnx`), in the order of trial; may not exist."""
+    home = os.environ.get("INSIGHTFACE_HOME")
+    chosen = (Path(home) / "models", Path(home)) if home else ()
+    return (*chosen, Path.home() / ".insightface" / "models", cache_dir() / "insightface")
+
+
 def cpu_flags() -> frozenset[str]:
     """Instruction-set names as Linux prints them; empty where the system does not say."""
     try:

@@ -68,7 +68,7 @@ class OpenCvCascade:
 
         if not hasattr(cv2, "CascadeClassifier"):
             raise ImportError(f"OpenCV {cv2.__version__} has no cascade classifier; 4.x has")
-        folder = Path(cv2.data.haarcascades)
+        folder = Path(cv2.__file__).parent / "data"
         self._cascades = {}
         for name in (*VOTES, *EYE_CASCADES):
             cascade = cv2.CascadeClassifier(str(folder / f"haarcascade_{name}.xml"))

@@ -1,7 +1,7 @@
 """Where the square crop of a portrait lies, and how its pixels are taken.
 
-Every portrait is put where training had it: `FramingRules` holds eye line, size of the head and roll. All coordinates are
-pixel centres of the upright picture, (0, 0) is the centre of its first pixel, as in `types.Framing`.
+Every portrait is put where training had it: `FramingRules` holds eye line, size of the head and roll. All coordinates
+are pixel centres of the upright picture, (0, 0) is the centre of its first pixel, as in `types.Framing`.
 
 Resampling is Pillow's alone: it is exact to a fraction of a level, filters properly when it shrinks (cv2.warpAffine
 takes single pixels and aliases), and works where OpenCV cannot load.
@@ -32,7 +32,7 @@ class FaceCandidate:
     """A face that a detector saw. Left and right are as seen in the picture."""
 
     box: tuple[float, float, float, float]  # x0, y0, x1, y1: hair line to chin, cheek to cheek
-    score: float  # 0..1, comparable within one detector only
+    score: float  # 0..1; below 0.4 it is a guess
     detector: str
     eyes: tuple[tuple[float, float], tuple[float, float]] | None = None  # centres (x, y) of the left and the right eye
 

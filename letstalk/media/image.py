@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import io
 import os
-import secrets
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -20,6 +19,7 @@ import numpy as np
 from PIL import Image
 
 from letstalk.errors import InputError, OutputError
+from letstalk.media.files import atomic_target, open_input, quoted
 from letstalk.media.pixels import DAMAGED, picture_from_array, to_rgb, turn_upright
 
 ImageSource = str | os.PathLike | bytes | BinaryIO | Image.Image | np.ndarray
@@ -113,22 +113,9 @@ def save_image(path: str | os.PathLike, pixels: np.ndarray, quality: int = 95) -
     path = Path(path)
     image_format = WRITABLE.get(path.suffix.lower())
     if image_format is None:
-        raise OutputError(f"No picture format is known for {path.name!r}.", f"End the name in {', '.join(WRITABLE)}.")
-    # A device such as /dev/full would be replaced by the final rename, by the superuser at least.
-    if os.path.lexists(path) and not path.is_file():
-        raise OutputError(f"{str(path)!r} is not a file that can be replaced.", "Choose another name.")
-    partial = path.with_name(f".{secrets.token_hex(8)}.part")
-    try:
-        with partial.open("wb") as file:
-            Image.fromarray(pixels).save(file, image_format, quality=quality)
-        partial.replace(path)
-    except OSError as error:
-        raise OutputError(
-            f"{str(path)!r} cannot be written: {_reason(error)}.", "Check the folder, its rights and the free space."
-        ) from error
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
+        raise OutputError(f"No picture format is known for {quoted(path)}.", f"End the name in {', '.join(WRITABLE)}.")
+    with atomic_target(path) as partial, partial.open("wb") as file:
+        Image.fromarray(pixels).save(file, image_format, quality=quality)
     return path
 
 
@@ -138,7 +125,8 @@ def _reason(error: BaseException) -> str:
 
 def _damaged(name: str, error: BaseException) -> InputError:
     return InputError(
-        f"{name!r} is damaged or cut short ({_reason(error)}).", "Save or download it again, or choose another picture."
+        f"{quoted(Path(name))} is damaged or cut short ({_reason(error)}).",
+        "Save or download it again, or choose another picture.",
     )
 
 
@@ -148,29 +136,16 @@ def _open_stream(source: str | os.PathLike | bytes | BinaryIO) -> tuple[str, Bin
         return "picture", io.BytesIO(source)
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
-        try:
-            if path.is_dir():
-                raise InputError(f"{str(path)!r} is a folder, not a picture.", "Name one picture inside it.")
-            if not path.exists():
-                raise InputError(f"There is no file {str(path)!r}.", "Check the name and the folder.")
-            if not path.is_file():
-                raise InputError(
-                    f"{str(path)!r} is a device or pipe, not a picture.", "Save the picture to a file first."
-                )
-            return path.name, path.open("rb")
-        except (OSError, ValueError) as error:  # no right to read, a name that is too long, a NUL in the name
-            raise InputError(
-                f"{str(path)!r} cannot be opened: {_reason(error)}.", "Check its name and its rights."
-            ) from error
+        return path.name, open_input(path, "picture")
     if not hasattr(source, "read"):
         raise InputError(f"A picture cannot be read from {type(source).__name__}.", "Give a file, bytes or an array.")
     name = Path(str(getattr(source, "name", "") or "picture")).name
     try:
         content = source.read()
     except (OSError, ValueError) as error:
-        raise InputError(f"{name!r} cannot be read: {_reason(error)}.", "Open it again.") from error
+        raise InputError(f"{quoted(Path(name))} cannot be read: {_reason(error)}.", "Open it again.") from error
     if not isinstance(content, bytes):
-        raise InputError(f"{name!r} was opened as text.", "Open it in binary mode.")
+        raise InputError(f"{quoted(Path(name))} was opened as text.", "Open it in binary mode.")
     return name, io.BytesIO(content)
 
 
@@ -181,10 +156,10 @@ def _decode(stream: BinaryIO, name: str, limits: ImageLimits, notes: list[str]) 
         stream.seek(0)
     except OSError as error:
         raise InputError(
-            f"{name!r} cannot be read: {_reason(error)}.", "Check the disk or copy the file again."
+            f"{quoted(Path(name))} cannot be read: {_reason(error)}.", "Check the disk or copy the file again."
         ) from error
     if not head:
-        raise InputError(f"{name!r} is empty.", "Save or download it again.")
+        raise InputError(f"{quoted(Path(name))} is empty.", "Save or download it again.")
     try:
         picture = Image.open(stream, formats=FORMATS)
     except Image.UnidentifiedImageError as error:
@@ -197,14 +172,10 @@ def _decode(stream: BinaryIO, name: str, limits: ImageLimits, notes: list[str]) 
     try:
         if max(picture.size) > 2 * limits.reduce_side:  # JPEG alone can decode at half or a quarter of its size
             picture.draft("RGB", (limits.reduce_side, limits.reduce_side))
-        if (
-            getattr(picture, "is_animated", False) and picture.format != "MPO"
-        ):  # MPO's second picture is a phone's depth map
-            notes.append(
-                "It has several pages; the first is used."
-                if picture.format == "TIFF"
-                else "It is animated; the first frame is used."
-            )
+        # The second picture of an MPO is a phone's depth map: nothing that the user would miss.
+        if getattr(picture, "is_animated", False) and picture.format != "MPO":
+            several = "It has several pages; the first is used."
+            notes.append(several if picture.format == "TIFF" else "It is animated; the first frame is used.")
         picture.seek(0)
         picture.load()
     except DAMAGED as error:
@@ -223,22 +194,24 @@ def _not_a_picture(name: str, head: bytes) -> InputError:
         kind = "a sound or video file"
     if kind:
         return InputError(
-            f"{name!r} is {kind}, which cannot be read as a picture here.", f"Save it as {READABLE} and use that."
+            f"{quoted(Path(name))} is {kind}, which cannot be read as a picture here.",
+            f"Save it as {READABLE} and use that.",
         )
-    return InputError(f"{name!r} is not a picture, or its beginning is damaged.", f"Use {READABLE}.")
+    return InputError(f"{quoted(Path(name))} is not a picture, or its beginning is damaged.", f"Use {READABLE}.")
 
 
 def _too_large(name: str, what: str, limits: ImageLimits) -> InputError:
     bound = f"{limits.max_side} pixels a side or {limits.max_megapixels} megapixels"
     return InputError(
-        f"{name!r} is too large: {what}, at most {bound}.", "Make it smaller; 1024 pixels are plenty for a portrait."
+        f"{quoted(Path(name))} is too large: {what}, at most {bound}.",
+        "Make it smaller; 1024 pixels are plenty for a portrait.",
     )
 
 
 def _check_size(size: tuple[int, int], name: str, limits: ImageLimits) -> None:
     width, height = size
     if min(size) < limits.min_side:
-        problem = f"{name!r} is too small: {width} x {height} pixels."
+        problem = f"{quoted(Path(name))} is too small: {width} x {height} pixels."
         raise InputError(problem, f"Each side must have at least {limits.min_side} pixels; 256 or more look good.")
     if max(size) > limits.max_side or width * height > limits.max_megapixels * 1_000_000:
         raise _too_large(name, f"{width} x {height} pixels", limits)
@@ -250,6 +223,6 @@ def _reduce(picture: Image.Image, name: str, limits: ImageLimits, notes: list[st
         return picture
     width, height = (max(1, round(side * limits.reduce_side / longest)) for side in picture.size)
     if min(width, height) < limits.min_side:
-        raise InputError(f"{name!r} is a narrow strip.", "Cut out the part with the face.")
+        raise InputError(f"{quoted(Path(name))} is a narrow strip.", "Cut out the part with the face.")
     notes.append(f"It was reduced from {picture.width} x {picture.height} to {width} x {height} pixels.")
     return picture.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
 from letstalk.errors import InputError
+from letstalk.media.files import quoted
 
 EXIF_ORIENTATION = 0x0112
 EXIF_UPRIGHT = 1
@@ -91,7 +93,7 @@ def to_rgb(picture: Image.Image, name: str, notes: list[str]) -> Image.Image:
         return rgb
     opacity = np.asarray(alpha)
     if not opacity.any():
-        raise InputError(f"{name!r} is fully transparent.", "Choose a picture that shows something.")
+        raise InputError(f"{quoted(Path(name))} is fully transparent.", "Choose a picture that shows something.")
     if opacity.min() < 255:
         notes.append("Its transparent parts were filled with grey.")
         backdrop = Image.new("RGB", rgb.size, (NEUTRAL_GREY,) * 3)

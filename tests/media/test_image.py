@@ -236,7 +236,7 @@ def test_refused_with_a_sentence_and_a_next_step(tmp_path, content, words):
     with pytest.raises(InputError, match=words) as caught:
         load_image(path)
     assert (
-        "'portrait.png'" in caught.value.problem
+        'portrait.png"' in caught.value.problem
         and caught.value.problem.endswith(".")
         and caught.value.advice.endswith(".")
     )
@@ -246,11 +246,11 @@ def test_refused_paths(tmp_path):
     for source, words in (
         (None, "No picture"),
         (tmp_path, "folder"),
-        (tmp_path / "absent.png", "no file"),
+        (tmp_path / "absent.png", "does not exist"),
         (tmp_path / ("long" * 200), "cannot be opened"),
-        ("nul\0name.png", "cannot be opened|no file"),
-        ("", "folder|no file"),
-        ("/dev/null", "device|no file"),
+        ("nul\0name.png", "cannot be opened"),
+        ("", "folder"),
+        ("/dev/null", "device"),
         (17, "cannot be read"),
         (io.StringIO("text"), "as text"),
     ):
@@ -357,7 +357,7 @@ def test_saving_is_all_or_nothing(tmp_path):
 def test_a_device_is_never_replaced(tmp_path):
     link = tmp_path / "full.png"
     link.symlink_to("/dev/full")
-    with pytest.raises(OutputError, match="not a file"):
+    with pytest.raises(OutputError, match="device"):
         save_image(link, ramp())
     assert link.is_symlink()
 
@@ -368,6 +368,6 @@ def test_nothing_is_left_when_the_disk_is_full(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Image.Image, "save", fail)
-    with pytest.raises(OutputError, match="No space left"):
+    with pytest.raises(OutputError, match="no space left"):
         save_image(tmp_path / "out.png", ramp())
     assert list(tmp_path.iterdir()) == []
