@@ -1,7 +1,7 @@
 """Where things are on MakeHuman's base mesh: landmarks, edges of lips and lids, and how expression units move it.
 
-Everything is found from the mesh itself (seams of the texture chart, what the units move), once for each pack, on a reference face.
-The body mesh keeps its vertex numbers whatever the person's shape, so the numbers found here serve every person.
+Everything is found from the mesh itself (seams of the texture chart, what the units move), once for each pack, on a reference
+face. The body mesh keeps its vertex numbers whatever the person's shape, so the numbers found here serve every person.
 """
 
 from __future__ import annotations
@@ -62,6 +62,9 @@ class Anatomy:
     lid_skin: tuple[np.ndarray, np.ndarray]  # base vertices that an eyeball must not poke through
     moving: np.ndarray  # (m,) base vertices that any unit moves
     bases: np.ndarray  # (3 ancestries, m, units, 3)
+    ear_roots: np.ndarray  # (2,) base vertices where the ears begin at the top, left first
+    ear_lobes: np.ndarray  # (2,) base vertices
+    head_skin: np.ndarray  # base vertices of the body mesh from the shoulders up
 
     @classmethod
     def find(cls, pack: AssetPack) -> Anatomy:
@@ -76,7 +79,14 @@ class Anatomy:
         lids = tuple(_edge_field(pack, mean, mean, rings[2], NUM_LID_STATIONS, _LID_REACH) for rings in lid_rings)
         skin = tuple(np.unique(np.concatenate(rings[2:])).astype(np.int32) for rings in lid_rings)
         landmarks = _landmarks(pack, mean, lips, mouth_rings, [rings[3] for rings in lid_rings])
-        return cls(mean, landmarks, lips, (lids[0], lids[1]), (skin[0], skin[1]), moving, bases)
+        body = np.unique(pack.body.triangles)
+        roots = [_nearest_vertex(mean, body, (sign * 0.69, 7.53, 0.53)) for sign in (1, -1)]
+        lobes = [_strongest_vertex(pack, f"ears/{side}-ear-lobe-incr") for side in ("l", "r")]
+        head_skin = body[mean[body, 1] > mean[landmarks["chin"], 1] - 1.1]
+        return cls(
+            mean, landmarks, lips, (lids[0], lids[1]), (skin[0], skin[1]), moving, bases,
+            np.array(roots), np.array(lobes), head_skin,
+        )  # fmt: skip
 
     def basis(self, ancestry: np.ndarray) -> np.ndarray:
         """(m, units, 3) float32 for a mixture of ancestries that sums to 1."""
@@ -129,6 +139,17 @@ def _carry_tongue(jaw: np.ndarray, mean: np.ndarray) -> None:
     jaw[LOWER_TEETH] *= 1.1  # the lower lip travels further than the teeth and would hide them
     affine = np.linalg.lstsq(lifted(LOWER_TEETH), jaw[LOWER_TEETH], rcond=1e-3)[0]
     jaw[TONGUE] = (lifted(TONGUE) @ affine + [0, -0.05, -0.03]).astype(np.float32)
+
+
+def _nearest_vertex(mean: np.ndarray, candidates: np.ndarray, place: tuple[float, float, float]) -> int:
+    return int(candidates[np.argmin(((mean[candidates] - place) ** 2).sum(1))])
+
+
+def _strongest_vertex(pack: AssetPack, target: str) -> int:
+    """The body vertex that a morph moves furthest."""
+    index, delta = pack.targets[target]
+    on_body = np.isin(index, np.unique(pack.body.triangles))
+    return int(index[on_body][np.argmax((delta[on_body] ** 2).sum(1))])
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,26 @@ from letstalk.runtime import numpy_generator
 from letstalk.synthetic.anatomy import ANCESTRIES, CHIN_JOINT, CROWN_JOINT, HEAD_JOINT, joint
 from letstalk.synthetic.assets import AssetPack
 from letstalk.synthetic.controls import UNIT_INDEX, still_performance
+from letstalk.synthetic.eyewear import FaceSurface, sample_spectacles, spectacles_parts
 from letstalk.synthetic.eyes import IRIS_COLOURS, eye_texture, eyes_part, pick_iris
+from letstalk.synthetic.headwear import HeadForm, earrings_part, hat_part
 from letstalk.synthetic.parts import Joined, Part, drop_below, join_parts
 from letstalk.synthetic.person import Person
-from letstalk.synthetic.posing import pose_vertices
+from letstalk.synthetic.posing import bring_lips_together, pose_vertices
 from letstalk.synthetic.rasteriser import bake_ambient_occlusion
 from letstalk.synthetic.rigging import Face, build_rig, find_landmarks, fit_eyeballs
 from letstalk.synthetic.shape import Traits, person_shape, sample_traits
 from letstalk.synthetic.skin import SkinLook, paint_skin, sample_tone
 from letstalk.synthetic.skin_maps import head_uv, in_head_box
-from letstalk.synthetic.wardrobe import clothes_part, dyed, hair_part, proxy_part, teeth_part, tongue_part
+from letstalk.synthetic.wardrobe import (
+    clothes_part,
+    dyed,
+    hair_part,
+    proxy_part,
+    random_colour,
+    teeth_part,
+    tongue_part,
+)
 
 # Linear light, 0..1.
 HAIR_COLOURS = {
@@ -43,6 +53,9 @@ class Look:
     lash: str
     clothes: str
     iris: str
+    glasses: str  # "none" or "some": their shape is sampled with them
+    hat: str
+    earrings: str
 
 
 def make_person(pack: AssetPack, seed: int, overrides: dict[str, object] | None = None) -> Person:
@@ -64,8 +77,10 @@ def _finish(face: Face, traits: Traits, look: Look, parts: list[Part], joined: J
     base = face.base
     crown, chin = joint(base, CROWN_JOINT), joint(base, CHIN_JOINT)
     centre = np.array([0, (crown[1] + chin[1]) / 2, joint(base, HEAD_JOINT)[2] + 0.4], np.float32)
+    rig = build_rig(face, parts, joined)
+    bring_lips_together(joined.mesh.vertices, rig)
     person = Person(
-        seed=face.seed, labels=_labels(traits, look), mesh=joined.mesh, rig=build_rig(face, parts, joined),
+        seed=face.seed, labels=_labels(traits, look), mesh=joined.mesh, rig=rig,
         materials=joined.materials, texels=joined.texels, ambient_occlusion=np.ones(len(joined.mesh.vertices), np.float32),
         landmark_vertices=find_landmarks(face, parts, joined), face_centre=centre,
         face_height=float(crown[1] - chin[1]) + 0.25,
@@ -83,7 +98,7 @@ def _labels(traits: Traits, look: Look) -> dict[str, float | str]:
     return {
         "gender": traits.gender, "age": traits.age, "muscle": traits.muscle, "weight": traits.weight, **shares,
         "skin_tone": look.skin.tone, "beard": look.skin.beard_style, "hair": look.hair, "hair_colour": look.hair_colour,
-        "clothes": look.clothes, "iris": look.iris,
+        "clothes": look.clothes, "iris": look.iris, "glasses": look.glasses, "hat": look.hat, "earrings": look.earrings,
     }  # fmt: skip
 
 
@@ -102,8 +117,34 @@ def _parts(face: Face, traits: Traits, look: Look) -> list[Part]:
     parts.append(tongue_part(pack, base))
     parts.append(proxy_part(pack, look.brow, base, dyed(pack.texture(look.brow), look.hair_linear * 0.5)))
     parts.append(proxy_part(pack, look.lash, base))
-    if look.hair in pack.proxies:
-        parts.append(hair_part(pack, look.hair, base, face.eye_centre, look.hair_linear, numpy_generator(seed, "hair shape")))
+    parts += _worn_parts(face, look)
+    return parts
+
+
+def _worn_parts(face: Face, look: Look) -> list[Part]:
+    """Hair and what is worn on the head: the hat decides where the hair goes."""
+    pack, base, seed, anatomy = face.pack, face.base, face.seed, face.pack.anatomy
+    skin = base[anatomy.head_skin]
+    parts: list[Part] = []
+    shell = None
+    if look.hat != "none":
+        draw = numpy_generator(seed, "hat")
+        middle = face.eye_centre.mean(0)
+        inside = np.array([0, middle[1] + 0.2, joint(base, HEAD_JOINT)[2]])
+        form = HeadForm(skin, inside, float(middle[1]), base[anatomy.landmarks["chin"]])
+        hat, shell = hat_part(look.hat, form, random_colour(draw, (0.0, 0.8), (0.1, 0.9)), draw)
+        parts.append(hat)
+    if look.hair in pack.proxies and look.hat != "headscarf":
+        draw = numpy_generator(seed, "hair shape")
+        hair = hair_part(pack, look.hair, base, face.eye_centre, look.hair_linear, draw)
+        parts.append(hair if shell is None else shell.tuck(hair))
+    if look.glasses != "none":
+        distance = float(np.linalg.norm(face.eye_centre[0] - face.eye_centre[1]))
+        spectacles = sample_spectacles(numpy_generator(seed, "glasses"), distance)
+        surface = FaceSurface(skin, face.eye_centre, float(face.eye_radius.max()), base[anatomy.ear_roots])
+        parts += spectacles_parts(spectacles, surface)
+    if look.earrings != "none" and look.hat != "headscarf":
+        parts.append(earrings_part(base[anatomy.ear_lobes], numpy_generator(seed, "earrings")))
     return parts
 
 
@@ -142,7 +183,20 @@ def _sample_look(pack: AssetPack, seed: int, traits: Traits, overrides: dict[str
     wanted = "male_" if traits.is_male else "female_"
     clothes = str(overrides.get("clothes") or draw.choice([n for n in pack.names("clothes") if n.startswith(wanted)]))
     iris = str(overrides.get("iris") or pick_iris(numpy_generator(seed, "iris"), float(traits.ancestry[0])))
-    return Look(_skin_look(seed, traits, hair, linear), hair, colour, linear, brow, lash, clothes, iris)
+    worn = _sample_worn(seed, traits, hair)
+    worn.update({name: str(overrides[name]) for name in worn if name in overrides})
+    return Look(_skin_look(seed, traits, hair, linear), hair, colour, linear, brow, lash, clothes, iris, **worn)
+
+
+def _sample_worn(seed: int, traits: Traits, hair: str) -> dict[str, str]:
+    draw = numpy_generator(seed, "worn")
+    glasses = "some" if draw.random() < 0.16 + 0.14 * (traits.age > 45) else "none"
+    kinds, shares = ("none", "beanie", "cap", "headscarf"), [0.88, 0.05, 0.05, 0.02]
+    if not traits.is_male:
+        shares = [0.88, 0.035, 0.025, 0.06]
+    hat = str(draw.choice(kinds, p=shares))
+    earrings = "some" if draw.random() < (0.06 if traits.is_male else 0.35) else "none"
+    return {"glasses": glasses, "hat": hat, "earrings": earrings}
 
 
 def _pick_hair(draw: np.random.Generator, traits: Traits) -> str:

@@ -171,6 +171,19 @@ def pose_vertices(
     return out
 
 
+def bring_lips_together(neutral: np.ndarray, rig: Rig) -> None:
+    """Changes the neutral vertices in place so that at rest the lips touch all along and no overbite parts them in depth.
+
+    Without it a mouth that looks shut could measure open, and the same opening would mean something else for everybody.
+    """
+    resting = neutral.copy()
+    _morph(resting, rig.moving, rig.basis, rig.rest)
+    upper = _edge_points(resting, rig.lips.upper, rig.lips.upper_mix)
+    lower = _edge_points(resting, rig.lips.lower, rig.lips.lower_mix)
+    moves = _closing_moves(upper, lower, 1.0, LIP_CLEARANCE)
+    _follow(neutral, rig.lips.vertices, rig.lips.station, rig.lips.pull, moves, False)
+
+
 def _close(out: np.ndarray, contact: Contact, strength: float, clearance: float) -> None:
     upper = _edge_points(out, contact.upper, contact.upper_mix)
     lower = _edge_points(out, contact.lower, contact.lower_mix)
