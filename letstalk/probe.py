@@ -54,16 +54,13 @@ def _probe_picture(path: Path) -> ProbeReport:
 
     image = load_image(path)
     faces = find_faces(image.pixels)
-    portrait = frame_portrait(image.pixels, faces, size=256)
+    portrait = frame_portrait(image, faces, size=256)
     height, width = image.pixels.shape[:2]
     facts: dict[str, Any] = {"size": f"{width} x {height} pixels", "faces": len(faces.candidates)}
     facts["found by"] = portrait.detector
     facts["crop"] = f"{portrait.framing.scale * 256:.0f} pixels wide, shown at 256"
     facts["brightness"] = f"{image.pixels.mean():.0f} of 255"
-    notes = list(image.notes) + [note for note in portrait.notes if note not in image.notes]
-    if portrait.framing.scale < 0.6:
-        notes.append("The face is small: the video will look soft. Use a larger picture of the face.")
-    return ProbeReport(path.name, "picture", facts, tuple(notes))
+    return ProbeReport(path.name, "picture", facts, portrait.notes)
 
 
 def _probe_sound(path: Path) -> ProbeReport:
