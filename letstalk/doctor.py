@@ -157,7 +157,11 @@ def _speech_engines() -> Iterator[Finding]:
     """Needed only to make training speech; the user's own sound needs none of them."""
     from letstalk.synthetic import espeak, festival, flite
 
-    for name, engine in (("espeak-ng", espeak), ("flite", flite), ("festival", festival)):
-        there = engine.is_available()
+    engines = {
+        "espeak-ng": espeak.is_available(),
+        "flite": flite.is_available(),
+        "festival": bool(festival.installed_speakers()),
+    }
+    for name, there in engines.items():
         advice = f"Only for making training speech: apt-get install {name}."
         yield Section("speech").like(name, there, "found" if there else "absent", advice)
