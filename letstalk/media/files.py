@@ -66,9 +66,9 @@ def open_input(path: Path, kind: str) -> BinaryIO:
         raise InputError(f"{quoted(path)} cannot be opened ({error.strerror}).", f"Choose a {kind}.") from None
 
 
-def output_error(path: Path, error: BaseException) -> LetsTalkError:
-    """The sentence for a failed write; an error of our own passes through unchanged."""
-    if isinstance(error, LetsTalkError):
+def output_error(path: Path, error: BaseException) -> BaseException:
+    """The sentence for a write that the system refused; a user's error and a mistake of our own come back unchanged."""
+    if isinstance(error, LetsTalkError) or not hasattr(error, "errno"):
         return error
     code = getattr(error, "errno", None)
     if code in NO_SPACE:
@@ -90,7 +90,10 @@ def check_target(path: Path, inputs: Iterable[Path] = (), suffixes: tuple[str, .
     try:
         if not path.parent.is_dir():
             raise OutputError(f"The folder of {quoted(path)} does not exist.", "Make the folder first.")
-        mode = path.stat().st_mode if path.exists() else stat.S_IFREG
+        try:
+            mode = path.stat().st_mode
+        except FileNotFoundError:
+            mode = stat.S_IFREG
         if stat.S_ISDIR(mode):
             raise OutputError(f"{quoted(path)} is a folder.", "Give the name of a file.")
         if not stat.S_ISREG(mode):
@@ -98,8 +101,10 @@ def check_target(path: Path, inputs: Iterable[Path] = (), suffixes: tuple[str, .
         for source in inputs:
             if path.exists() and source.exists() and path.samefile(source):
                 raise OutputError(f"{quoted(path)} is one of the inputs.", "Choose another name for the result.")
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise output_error(path, error) from None
+    except ValueError:  # a NUL inside the name
+        raise OutputError(f"{quoted(path)} is not a possible name.", "Choose another name.") from None
     return path
 
 

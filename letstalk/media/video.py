@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import queue
-import shutil
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import NoReturn, Self
 
 import numpy as np
 
@@ -94,7 +94,7 @@ class VideoWriter:
                 raise
         except Exception as error:
             self._remove_all()
-            raise output_error(self._target, error) from error
+            self._raise(error)
         self._thread = threading.Thread(target=self._run, name="letstalk-encoder", daemon=True)
         self._thread.start()
 
@@ -148,11 +148,12 @@ class VideoWriter:
         assert not self._aborted.is_set(), "the video was aborted"
         self._stop_thread()
         self._raise_error()
+        assert self._partial is not None
         try:
-            self._put_in_place()
+            self._partial.replace(self._target)
         except OSError as error:
             self._remove_all()
-            raise output_error(self._target, error) from None
+            raise output_error(self._target, error) from error
         playlist = self._job.path / PLAYLIST_NAME if self._settings.hls else None
         notes = ()
         if self._height % 2 or self._width % 2:
@@ -177,13 +178,13 @@ class VideoWriter:
         try:
             while (item := self._queue.get()) is not None:
                 if self._error is None and not self._aborted.is_set():
-                    self._attempt(lambda item=item: self._encoder.encode(*item))
+                    self._attempt(partial(self._encoder.encode, *item))
             if self._error is None and not self._aborted.is_set():
                 self._attempt(self._encoder.finish)
         finally:
             self._encoder.close()
 
-    def _attempt(self, work) -> None:  # noqa: ANN001
+    def _attempt(self, work: Callable[[], list[Segment]]) -> None:
         try:
             segments = work()
         except Exception as error:  # shown by the next call, in the caller's thread
@@ -199,9 +200,12 @@ class VideoWriter:
 
     def _raise_error(self) -> None:
         if self._error is not None:
-            error = self._error
             self.abort()
-            raise output_error(self._target, error) from error
+            self._raise(self._error)
+
+    def _raise(self, error: BaseException) -> NoReturn:
+        shown = output_error(self._target, error)
+        raise shown from (None if shown is error else error)
 
     def _place_partial(self) -> Path:
         """Inside the job where a rename to the target is possible, else beside the target and recorded in the job."""
@@ -212,23 +216,12 @@ class VideoWriter:
         self._job.record(beside)
         return beside
 
-    def _put_in_place(self) -> None:
-        assert self._partial is not None
-        try:
-            self._partial.replace(self._target)
-        except OSError as error:
-            if error.errno != errno.EXDEV:
-                raise
-            beside = self._target.parent / partial_name()
-            self._job.record(beside)
-            shutil.copyfile(self._partial, beside)
-            beside.replace(self._target)
-
     def _remove_all(self) -> None:
         if self._partial is not None:
             self._partial.unlink(missing_ok=True)
         for segment in self._segments:
             segment.path.unlink(missing_ok=True)
+        self._closed.clear()
         (self._job.path / PLAYLIST_NAME).unlink(missing_ok=True)
         if self._owns_job:
             self._job.remove()
