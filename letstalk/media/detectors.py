@@ -118,17 +118,17 @@ class LbpCascade:
             img=small, scale_factor=1.15, step_ratio=1, min_size=(LBP_MIN_FACE,) * 2, max_size=(longest,) * 2
         )
         step = (width / size[0], height / size[1])
-        faces = [self._candidate(hit, step, longest) for hit in hits]
+        largest = max((hit["width"] for hit in hits), default=1)
+        faces = [self._candidate(hit, step, 0.5 * hit["width"] / largest) for hit in hits]
         return sorted(faces, key=lambda face: -face.score)
 
-    def _candidate(self, hit: dict[str, int], step: tuple[float, float], longest: int) -> FaceCandidate:
+    def _candidate(self, hit: dict[str, int], step: tuple[float, float], score: float) -> FaceCandidate:
+        """The cascade gives no score of its own: the largest hit is the likeliest."""
         side = float(hit["width"])
         x, y = hit["c"] + side / 2, hit["r"] + side / 2
         box = (x - LBP_CHEEK * side, y + LBP_HAIR_LINE * side, x + LBP_CHEEK * side, y + LBP_CHIN * side)
         x0, y0, x1, y1 = (value * step[index % 2] - 0.5 for index, value in enumerate(box))
-        return FaceCandidate(
-            (x0, y0, x1, y1), min(1.0, side / longest), self.name
-        )  # it gives no score: larger is likelier
+        return FaceCandidate((x0, y0, x1, y1), score, self.name)
 
 
 def local_packs(folders: tuple[Path, ...]) -> list[Path]:

@@ -113,7 +113,7 @@ def _is_sound(face: FaceCandidate, picture_shape: tuple[int, ...]) -> bool:
 
 
 def _main_first(faces: list[FaceCandidate], picture_shape: tuple[int, ...]) -> tuple[FaceCandidate, ...]:
-    """The largest first, a central one before an equal at the edge; far less certain ones than the best are dropped."""
+    """The largest first, a central one before an equal at the edge; ones far less certain than the best are dropped."""
     height, width = picture_shape[:2]
 
     def weight(face: FaceCandidate) -> float:
@@ -122,7 +122,17 @@ def _main_first(faces: list[FaceCandidate], picture_shape: tuple[int, ...]) -> t
         return face.height * (1 - 0.4 * min(off_centre, 1.0)) * math.sqrt(max(face.score, 0.05))
 
     best = max((face.score for face in faces), default=0.0)
-    return tuple(sorted((face for face in faces if face.score >= best / 2), key=weight, reverse=True))
+    apart: list[FaceCandidate] = []
+    for face in sorted((face for face in faces if face.score >= best / 2), key=weight, reverse=True):
+        if not any(_overlap(face, kept) for kept in apart):
+            apart.append(face)
+    return tuple(apart)
+
+
+def _overlap(face: FaceCandidate, other: FaceCandidate) -> bool:
+    """One face seen twice: the middle of one lies inside the other."""
+    (x, y), (x0, y0, x1, y1) = face.centre, other.box
+    return x0 <= x <= x1 and y0 <= y <= y1
 
 
 def _face_notes(num_faces: int, main: FaceCandidate) -> list[str]:

@@ -3,8 +3,8 @@
 Every portrait is put where training had it: `FramingRules` holds eye line, size of the head and roll. All coordinates
 are pixel centres of the upright picture, (0, 0) is the centre of its first pixel, as in `types.Framing`.
 
-Resampling is Pillow's alone: it is exact to a fraction of a level, filters properly when it shrinks (cv2.warpAffine
-takes single pixels and aliases), and works where OpenCV cannot load.
+Resampling is Pillow's alone: it filters properly when it shrinks (cv2.warpAffine takes single pixels and aliases), and
+it works where OpenCV cannot load.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ BOX_OF_HEAD = 0.83  # a face box reaches from the hair line to the chin
 EYES_IN_BOX = 0.40  # eye line below the top of the box, in box heights
 
 BLUR_SHARES = (0.01, 0.03, 0.08)  # blur radii of the padding, near to far, as shares of the crop's side
+PRESHRINK = 1.5  # full-picture pixels for one crop pixel that the fine filter gets at least
+MIN_CROP_SIDE = 16  # full-picture pixels that a user may zoom into
 ALLOWED_OUTSIDE = 0.01  # share of the crop that may lie beyond the picture before the crop closes in
 
 
@@ -152,23 +154,31 @@ def frame_eyes(
 
 
 def adjust_framing(framing: Framing, change: Adjustment) -> Framing:
-    """The framing after the user moved, zoomed or turned the face about the crop's middle."""
+    """The framing after the user moved, zoomed or turned the face about the crop's middle, kept on the picture."""
     middle = (framing.crop_size - 1) / 2
     shifted = (middle + change.right * framing.crop_size, middle + change.down * framing.crop_size)
-    zoom = min(max(change.zoom, 0.1), 10.0)
-    inner = _crop_affine((middle, middle), shifted, 1 / zoom, -math.radians(change.rotate_degrees))
+    largest = 4 * max(framing.full_width, framing.full_height) / framing.crop_size
+    scale = min(max(framing.scale / max(change.zoom, 1e-3), MIN_CROP_SIDE / framing.crop_size), largest)
+    inner = _crop_affine((middle, middle), shifted, scale / framing.scale, -math.radians(change.rotate_degrees))
+    adjusted = _inside_of(framing, inner, framing.crop_size)
+    # A crop whose middle leaves the picture shows nothing that could be moved back.
+    centre = adjusted.crop_to_full @ (middle, middle, 1.0)
+    held = centre.clip(0, (framing.full_width - 1, framing.full_height - 1))
+    adjusted.crop_to_full[:, 2] += held - centre
+    return adjusted
+
+
+def _inside_of(framing: Framing, inner: np.ndarray, crop_size: int) -> Framing:
+    """The framing of a crop of the crop: `inner` (2, 3) maps its pixels to the old crop's."""
     linear = framing.crop_to_full[:, :2] @ inner[:, :2]
     offset = framing.crop_to_full[:, :2] @ inner[:, 2:] + framing.crop_to_full[:, 2:]
-    return replace(framing, crop_to_full=np.concatenate([linear, offset], axis=1))
+    return replace(framing, crop_to_full=np.concatenate([linear, offset], axis=1), crop_size=crop_size)
 
 
 def resize_framing(framing: Framing, crop_size: int) -> Framing:
     """The same part of the picture at another resolution (256 and 512 show exactly the same)."""
     ratio = framing.crop_size / crop_size
-    inner = np.array([[ratio, 0, (ratio - 1) / 2], [0, ratio, (ratio - 1) / 2]])
-    linear = framing.crop_to_full[:, :2] @ inner[:, :2]
-    offset = framing.crop_to_full[:, :2] @ inner[:, 2:] + framing.crop_to_full[:, 2:]
-    return replace(framing, crop_to_full=np.concatenate([linear, offset], axis=1), crop_size=crop_size)
+    return _inside_of(framing, np.array([[ratio, 0, (ratio - 1) / 2], [0, ratio, (ratio - 1) / 2]]), crop_size)
 
 
 def crop_corners(framing: Framing) -> np.ndarray:
@@ -190,6 +200,9 @@ def outside_share(framing: Framing) -> float:
 def take_crop(full: np.ndarray, framing: Framing) -> np.ndarray:
     """(crop_size, crop_size, 3) uint8. What lies beyond the picture's edge is its edge, carried on and blurred."""
     assert full.shape[:2] == (framing.full_height, framing.full_width), (full.shape, framing)
+    factor = int(framing.scale / PRESHRINK)
+    if factor > 1:
+        full, framing = _shrunk(full, framing, factor)
     size = framing.crop_size
     padded, (pad_left, pad_top) = _padded_region(full, framing)
     picture = Image.fromarray(padded)
@@ -206,8 +219,24 @@ def take_crop(full: np.ndarray, framing: Framing) -> np.ndarray:
         shrunk = (max(1, round(picture.width / scale)), max(1, round(picture.height / scale)))
         affine = np.array([[shrunk[0] / picture.width], [shrunk[1] / picture.height]]) * affine
         picture = picture.resize(shrunk, Image.Resampling.LANCZOS)
-    turned = picture.transform((size, size), Image.Transform.AFFINE, tuple(affine.ravel()), Image.Resampling.BICUBIC)
-    return np.asarray(turned).copy()
+    # As floats, because on bytes Pillow's transform cuts the fraction off and darkens the picture by half a level.
+    channels = [
+        np.asarray(
+            channel.convert("F").transform(
+                (size, size), Image.Transform.AFFINE, tuple(affine.ravel()), Image.Resampling.BICUBIC
+            )
+        )
+        for channel in picture.split()
+    ]
+    return np.rint(np.stack(channels, axis=2)).clip(0, 255).astype(np.uint8)
+
+
+def _shrunk(full: np.ndarray, framing: Framing, factor: int) -> tuple[np.ndarray, Framing]:
+    """Picture and framing at 1 / `factor` of the size: bounds the work for huge pictures and wide crops."""
+    small = np.asarray(Image.fromarray(full).reduce(factor))
+    affine = framing.crop_to_full / factor
+    affine[:, 2] -= (factor - 1) / (2 * factor)
+    return small, Framing(affine, framing.crop_size, small.shape[0], small.shape[1])
 
 
 def _padded_region(full: np.ndarray, framing: Framing) -> tuple[np.ndarray, tuple[float, float]]:
