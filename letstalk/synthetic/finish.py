@@ -1,4 +1,4 @@
-"""From linear light to the picture a camera would have saved: exposure, colour, tone curve, lens, sensor, JPEG."""
+"""From light to the picture a camera would have saved: exposure, colour, tone curve, lens, sensor, JPEG."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from letstalk.runtime import numpy_generator
 
 CURVE_STEPS = 2048
-CURVE_TOP = 2.0  # square root of the brightest linear value that the curve tells apart
+CURVE_TOP = 2.0  # square root of the brightest light that the curve tells apart
 NOISE_MARGIN_PX = 64
 
 
@@ -19,7 +19,7 @@ NOISE_MARGIN_PX = 64
 class Finish:
     """All zero or one: a clean picture. Compression and noise differ from frame to frame, the rest stays for a clip."""
 
-    exposure: float = 1.0  # linear gain
+    exposure: float = 1.0  # linear gain; the renderer applies it to the lights
     white_balance: tuple[float, float, float] = (1.0, 1.0, 1.0)
     contrast: float = 0.0  # 0..1, an S-curve
     lift: float = 0.0  # 0..0.1, faded blacks
@@ -35,7 +35,7 @@ class Finish:
 def sample_finish(rng: np.random.Generator, brightness: float, skin_lightness: float) -> Finish:
     """`brightness` is what the exposure meter reads on the face, `skin_lightness` 0..1 its linear albedo."""
     # Cameras meter on the whole scene and lift dark faces only part of the way.
-    metered = 0.52 / (max(brightness, 0.05) * max(skin_lightness, 0.02) ** 0.5)
+    metered = 0.49 / (max(brightness, 0.05) * max(skin_lightness, 0.02) ** 0.5)
     warmth = rng.normal(0, 0.035)
     balance = (float(1 + warmth), float(1 + rng.normal(0, 0.012)), float(1 - warmth))
     return Finish(
@@ -58,10 +58,10 @@ class Developer:
 
     def __init__(self, finish: Finish, size_px: int, seed: int) -> None:
         self.finish, self.size_px, self.seed = finish, size_px, seed
-        self._gain = np.array(finish.white_balance, np.float32) * np.float32(finish.exposure)
+        self._gain = np.sqrt(np.array(finish.white_balance, np.float32))
         self._curve = tone_curve(finish.contrast, finish.lift)
         rows, columns = (np.mgrid[0:size_px, 0:size_px].astype(np.float32) + 0.5) * (2 / size_px) - 1
-        self._vignette = 1 - finish.vignette * 0.5 * (rows**2 + columns**2)
+        self._vignette = np.sqrt(1 - finish.vignette * 0.5 * (rows**2 + columns**2))
         self._noise = self._noise_field()
 
     def _noise_field(self) -> np.ndarray:
@@ -75,16 +75,16 @@ class Developer:
             noise /= noise.std() + 1e-6
         return noise * np.float32(self.finish.noise)
 
-    def develop(self, linear: np.ndarray, frame_index: int) -> np.ndarray:
-        """(size, size, 3) float32 linear light to uint8."""
+    def develop(self, colour: np.ndarray, frame_index: int) -> np.ndarray:
+        """(size, size, 3) float32 square root of exposed light to uint8; sharpening and JPEG are left to `store`."""
         sigma = self.finish.blur_px * self.size_px / 256
         if sigma > 0.2:
-            linear = cv2.GaussianBlur(linear, (0, 0), sigma)
+            colour = cv2.GaussianBlur(colour, (0, 0), sigma)
         x, y = numpy_generator(self.seed, "grain", frame_index).integers(0, NOISE_MARGIN_PX, 2)
         noise = self._noise[y : y + self.size_px, x : x + self.size_px]
-        picture = np.empty(linear.shape, np.uint8)
-        _develop(linear, self._gain, self._vignette, self._curve, np.float32(self.finish.saturation), noise, picture)
-        return self.store(picture)
+        picture = np.empty(colour.shape, np.uint8)
+        _develop(colour, self._gain, self._vignette, self._curve, np.float32(self.finish.saturation), noise, picture)
+        return picture
 
     def store(self, picture: np.ndarray) -> np.ndarray:
         """What phones and video files do to a finished picture: sharpening and JPEG."""
@@ -95,7 +95,7 @@ class Developer:
 
 
 def tone_curve(contrast: float, lift: float) -> np.ndarray:
-    """(CURVE_STEPS + 1,) float32 0..255 over the square root of linear light: soft shoulder, S-curve, lifted blacks."""
+    """(CURVE_STEPS + 1,) float32 0..255 over the square root of light: soft shoulder, S-curve, lifted blacks."""
     encoded = np.linspace(0, CURVE_TOP, CURVE_STEPS + 1)
     knee = 0.72
     over = np.maximum(encoded - knee, 0)
@@ -106,18 +106,18 @@ def tone_curve(contrast: float, lift: float) -> np.ndarray:
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _develop(linear, gain, vignette, curve, saturation, noise, out):  # noqa: ANN001, ANN202
+def _develop(colour, gain, vignette, curve, saturation, noise, out):  # noqa: ANN001, ANN202
     top = len(curve) - 1
     scale = np.float32(top / CURVE_TOP)
     for y in range(out.shape[0]):
         for x in range(out.shape[1]):
             dark = vignette[y, x]
-            red, green, blue = linear[y, x, 0] * gain[0], linear[y, x, 1] * gain[1], linear[y, x, 2] * gain[2]
+            red, green, blue = colour[y, x, 0] * gain[0], colour[y, x, 1] * gain[1], colour[y, x, 2] * gain[2]
             grey = np.float32(0.25) * red + np.float32(0.65) * green + np.float32(0.1) * blue
             for c in range(3):
                 value = red if c == 0 else green if c == 1 else blue
                 value = max((grey + saturation * (value - grey)) * dark, np.float32(0.0))
-                place = min(np.sqrt(value) * scale, np.float32(top - 1))
+                place = min(value * scale, np.float32(top - 1))
                 step = int(place)
                 level = curve[step] + (curve[step + 1] - curve[step]) * (place - step)
                 level += noise[y, x, c] * (np.float32(1.3) - level * np.float32(0.003))

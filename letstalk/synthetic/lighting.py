@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from letstalk.synthetic.shading import Lights
+from letstalk.synthetic.vertex_light import Lights
 
 PRESETS: dict[str, float] = {
     "studio": 0.26, "window": 0.22, "overcast": 0.14, "sun": 0.09, "ring": 0.08, "stage": 0.09, "office": 0.12,

@@ -89,7 +89,7 @@ def project_parallel(
 @numba.njit(inline="always")
 def texture_level(surfaces: Surfaces, triangle: int, material: int, log2_px_per_decimetre: float) -> int:
     """The pyramid level whose texels are about one pixel wide."""
-    level = int(surfaces.texel_density[triangle] - log2_px_per_decimetre + 0.3)
+    level = int(surfaces.texel_density[triangle] - log2_px_per_decimetre + 0.5)
     return min(max(level, 0), surfaces.num_levels[material] - 1)
 
 

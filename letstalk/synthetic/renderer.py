@@ -7,8 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
-from letstalk.synthetic.controls import LANDMARK_INDEX
 from letstalk.synthetic.finish import Developer
+from letstalk.synthetic.hollows import Hollows
 from letstalk.synthetic.person import Person
 from letstalk.synthetic.rasteriser import (
     RasterRules,
@@ -21,13 +21,13 @@ from letstalk.synthetic.rasteriser import (
 )
 from letstalk.synthetic.regions import mouth_cavity, triangle_regions
 from letstalk.synthetic.scene import Scene
-from letstalk.synthetic.shading import SAMPLES, Canvas, Mouth, Shot, blend_see_through, light_vertices, shade_solid
+from letstalk.synthetic.shading import BRIGHTEST, SAMPLES, Canvas, blend_see_through, shade_solid
 from letstalk.synthetic.stylise import Artist
 from letstalk.synthetic.surfaces import Surfaces, person_surfaces
+from letstalk.synthetic.vertex_light import Shot, light_vertices
 
 SOLID_ALPHA = 0.94  # hair from here on is drawn with the opaque surfaces, shaded once
 SHADOW_REACH = 2.3  # decimetres round the face that the shadow map covers
-MOUTH_REACH, MOUTH_REACH_PER_GAPE = 0.10, 0.85  # how deep light enters closed lips, and how much deeper per opening
 
 
 class PreparedPerson:
@@ -37,6 +37,7 @@ class PreparedPerson:
         self.person = person
         cavity = mouth_cavity(person)
         self.surfaces: Surfaces = person_surfaces(person, cavity)
+        self.hollows = Hollows(person, self.surfaces)
         regions = triangle_regions(person, cavity)
         # One more entry at the end, so that the id of nothing (-1) finds the background.
         self.regions = np.append(regions, np.uint8(0))
@@ -88,7 +89,11 @@ class Renderer:
         self._shadow_ids = np.empty((shadow_px, shadow_px), np.int32)
         self._developer = Developer(scene.finish, size_px, scene.seed)
         self._artist = Artist(scene.style, size_px, scene.seed)
-        self._background = self._artist.background(scene.paint_background(size_px))
+        exposure = np.float32(scene.finish.exposure)
+        lights = scene.lighting.lights
+        self._lights = lights._replace(colour=lights.colour * exposure, ambient=lights.ambient * exposure)
+        backdrop = np.sqrt(np.minimum(scene.paint_background(size_px) * exposure, BRIGHTEST))
+        self._background = self._artist.background(backdrop)
         camera = scene.camera
         self._eye = camera.position.astype(np.float32)
         distance = float(np.linalg.norm(camera.position - prepared.person.face_centre))
@@ -100,8 +105,8 @@ class Renderer:
         vertices = np.ascontiguousarray(vertices, np.float32)
         shot = self._place(vertices)
         self._cast_shadow(vertices)
-        lights, look = self.scene.lighting.lights, self.scene.style.look
-        light_vertices(shot, self._shadow, self.prepared.crown, surfaces, lights, self._mouth(vertices))
+        lights, look = self._lights, self.scene.style.look
+        light_vertices(shot, self._shadow, self._reach(vertices), self.prepared.crown, surfaces, lights)
         fine = self._screen * np.array([SAMPLES, SAMPLES, 1], np.float32)
         fine[:, :2] += 0.5 * (SAMPLES - 1)
         rules = RasterRules(False, SOLID_ALPHA, self._log2_density + float(np.log2(SAMPLES)), 0.0)
@@ -136,17 +141,11 @@ class Renderer:
         soft_px = self.scene.lighting.softness * density * 0.5
         soft_shadow(self._points, facing, self._shadow_depth, soft_px, 0.06, self._shadow)
 
-    def _mouth(self, vertices: np.ndarray) -> Mouth:
-        person = self.prepared.person
-        at = lambda name: vertices[person.landmark_vertices[LANDMARK_INDEX[name]]]  # noqa: E731
-        upper, lower = at("lip_upper_inner"), at("lip_lower_inner")
-        eyes = at("eye_left_outer") - at("eye_right_outer")
-        forward = np.cross(eyes, at("nose_bridge") - at("chin"))
-        forward /= np.linalg.norm(forward) + 1e-9
-        gap = float(np.linalg.norm(upper - lower))
-        flat = len(self.scene.lighting.lights.direction) == 0
-        reach = 0.0 if flat else MOUTH_REACH + MOUTH_REACH_PER_GAPE * gap
-        return Mouth(0.5 * (upper + lower), forward.astype(np.float32), reach)
+    def _reach(self, vertices: np.ndarray) -> np.ndarray:
+        """In even light nothing is darker for being deep, so that colours stay with their surface."""
+        if len(self.scene.lighting.lights.direction) == 0:
+            return np.ones((len(vertices), 3), np.float32)
+        return self.prepared.hollows.reach(vertices)
 
     def _far_to_near(self) -> np.ndarray:
         surfaces = self.prepared.surfaces

@@ -1,14 +1,17 @@
-"""How surfaces take light: numba kernels from visible triangles to linear colour.
+"""From visible triangles to colour: numba kernels for what varies fast, texture and shine.
 
-Light that varies slowly (diffuse, shadow, occlusion) is computed once per vertex; what varies fast (texture, shine)
-once per pixel and surface. The four visibility samples of a pixel that show the same surface share one shading; eyes
-are shaded at every sample because their highlights are smaller than a pixel. Hair and other see-through surfaces are
-blended from far to near at one fragment per pixel, weighed by the samples at which they are in front.
+Light is added up linearly; its square root is what the canvas holds and what samples are averaged in: averages of
+linear light would leave stairs where dark hair meets a bright sky.
+
+Diffuse light, shadow and occlusion come from the vertices (`vertex_light.py`). The four visibility samples of a pixel
+that show the same surface share one shading; eyes are shaded at every sample because their highlights are smaller than
+a pixel. Hair and other see-through surfaces are blended from far to near at one fragment per pixel, weighed by the
+samples at which they are in front.
 """
 
 from __future__ import annotations
 
-from math import ceil, exp, floor, sqrt
+from math import ceil, floor, sqrt
 from typing import NamedTuple
 
 import numba
@@ -17,31 +20,14 @@ import numpy as np
 from letstalk.synthetic.person import KIND_CODE
 from letstalk.synthetic.rasteriser import NOTHING, texture_level
 from letstalk.synthetic.surfaces import RELIEF_NEUTRAL, Surfaces
+from letstalk.synthetic.vertex_light import NUMBA, Lights, Shot, schlick_power
 
-NUMBA = {"cache": True, "nogil": True, "error_model": "numpy"}
 SKIN, EYES, HAIR = KIND_CODE["skin"], KIND_CODE["eyes"], KIND_CODE["hair"]
 LENS, CORNEA = KIND_CODE["lens"], KIND_CODE["cornea"]
 SAMPLES = 2  # visibility samples per pixel and axis
 SAME_SURFACE = 0.02  # samples of one material whose distances differ by less share one shading
+BRIGHTEST = 2.0  # light above is burnt out in any picture; more would spoil the averages at edges
 LABEL_ALPHA = 0.5  # a see-through fragment from here on owns the pixel in the labels
-
-
-class Lights(NamedTuple):
-    """Far lights, brightest (the one with a shadow map) first, and ambient light that varies with direction."""
-
-    direction: np.ndarray  # (num_lights, 3) float32, towards the light
-    colour: np.ndarray  # (num_lights, 3) float32
-    extent: np.ndarray  # (num_lights,) float32 radians, half its width: size of its reflection
-    window: np.ndarray  # (num_lights,) bool: reflected as a window with a cross, not as a disc
-    ambient: np.ndarray  # (4, 3) float32: constant, then the change along x, y and z
-
-
-class Mouth(NamedTuple):
-    """What reaches into the mouth falls off behind the lips, slower the wider they are open."""
-
-    centre: np.ndarray  # (3,) float32, between the lips
-    forward: np.ndarray  # (3,) float32, unit
-    reach: float  # decimetres; 0 or less: light everywhere
 
 
 class Look(NamedTuple):
@@ -53,32 +39,15 @@ class Look(NamedTuple):
     sheen_across_hair: float  # strength of the ring of light on hair
 
 
-class Shot(NamedTuple):
-    """One frame on its way: vertices in three spaces and what light does at each of them."""
-
-    vertices: np.ndarray  # (num_vertices, 3) float32, world
-    normals: np.ndarray  # (num_vertices, 3) float32
-    screen: np.ndarray  # (num_vertices, 3) float32: pixels, pixels, 1 / distance
-    light: np.ndarray  # (num_vertices, 7) float32: irradiance rgb, shadow of the key, sheen rgb
-    eye: np.ndarray  # (3,) float32, the camera
-    log2_px_per_decimetre: float
-
-
 class Canvas(NamedTuple):
     """Buffers of a picture of `size` pixels; the first two have SAMPLES times as many rows and columns."""
 
     depth: np.ndarray  # float32, 1 / distance, 0 where nothing is
     ids: np.ndarray  # int32, triangle
-    colour: np.ndarray  # (size, size, 3) float32 linear light; holds the background before shading
+    colour: np.ndarray  # (size, size, 3) float32 square root of light; holds the background before shading
     cover: np.ndarray  # (size, size) float32 0..1, how much of the pixel is person
     label_ids: np.ndarray  # (size, size) int32, the triangle that owns the pixel
     label_depth: np.ndarray  # (size, size) float32
-
-
-@numba.njit(inline="always")
-def _power(cosine: float, gloss: float) -> float:
-    """Schlick's stand-in for cosine ** gloss: one division, the same on every machine."""
-    return cosine / (gloss - gloss * cosine + cosine)
 
 
 @numba.njit(inline="always")
@@ -86,81 +55,6 @@ def _fresnel(cosine: float) -> float:
     rest = 1.0 - min(max(cosine, 0.0), 1.0)
     square = rest * rest
     return square * square * rest
-
-
-@numba.njit(**NUMBA)
-def light_vertices(
-    shot: Shot, shadow: np.ndarray, crown: np.ndarray, surfaces: Surfaces, lights: Lights, mouth: Mouth
-) -> None:
-    """Fills `shot.light`. `crown` is the point that hair grows away from, for its highlights."""
-    vertices, normals, out = shot.vertices, shot.normals, shot.light
-    for i in range(vertices.shape[0]):
-        material = surfaces.vertex_material[i]
-        kind = surfaces.kind[material]
-        px, py, pz = float(vertices[i, 0]), float(vertices[i, 1]), float(vertices[i, 2])
-        nx, ny, nz = float(normals[i, 0]), float(normals[i, 1]), float(normals[i, 2])
-        vx, vy, vz = shot.eye[0] - px, shot.eye[1] - py, shot.eye[2] - pz
-        if surfaces.two_sided[material] and nx * vx + ny * vy + nz * vz < 0.0:
-            nx, ny, nz = -nx, -ny, -nz
-        open_sky = float(surfaces.occlusion[i])
-        inside = float(surfaces.inner[i])
-        reached = 1.0
-        if inside > 0.0 and mouth.reach > 0.0:
-            behind = (mouth.centre[0] - px) * mouth.forward[0] + (mouth.centre[1] - py) * mouth.forward[1]
-            behind += (mouth.centre[2] - pz) * mouth.forward[2]
-            reached = 1.0 - inside * (1.0 - 0.85 * exp(-max(behind, 0.0) / mouth.reach))
-            open_sky = open_sky * (1.0 - inside) + inside * reached
-        for c in range(3):
-            up = (
-                lights.ambient[0, c] + lights.ambient[1, c] * nx + lights.ambient[2, c] * ny + lights.ambient[3, c] * nz
-            )
-            bounced = open_sky if kind != SKIN else open_sky ** (1.0 - 0.9 * float(surfaces.wrap[material, c]))
-            out[i, c] = max(up, 0.0) * bounced
-            out[i, 4 + c] = 0.0
-        out[i, 3] = shadow[i] * reached
-        for k in range(lights.direction.shape[0]):
-            lx, ly, lz = float(lights.direction[k, 0]), float(lights.direction[k, 1]), float(lights.direction[k, 2])
-            cosine = nx * lx + ny * ly + nz * lz
-            seen = float(shadow[i]) if k == 0 else 0.35 + 0.65 * open_sky
-            for c in range(3):
-                wrap = float(surfaces.wrap[material, c]) + 0.25 * float(lights.extent[k])
-                diffuse = max((cosine + wrap) / (1.0 + wrap), 0.0)
-                bled = seen + (sqrt(seen) - seen) * min(2.0 * float(surfaces.wrap[material, c]), 1.0)
-                out[i, c] += float(lights.colour[k, c]) * bled * diffuse * diffuse ** (0.5 * wrap) * reached
-            if kind == HAIR and cosine > -0.2:
-                _add_sheen(
-                    out[i],
-                    px - crown[0],
-                    py - crown[1],
-                    pz - crown[2],
-                    nx,
-                    ny,
-                    nz,
-                    vx,
-                    vy,
-                    vz,
-                    lx,
-                    ly,
-                    lz,
-                    seen,
-                    lights.colour[k],
-                )
-
-
-@numba.njit(inline="always")
-def _add_sheen(out, gx, gy, gz, nx, ny, nz, vx, vy, vz, lx, ly, lz, seen, colour):  # noqa: ANN001, ANN202, PLR0913
-    """Light along strands: brightest where the half vector is across the direction in which the hair grows."""
-    along = gx * nx + gy * ny + gz * nz
-    tx, ty, tz = gx - along * nx, gy - along * ny, gz - along * nz
-    scale = 1.0 / sqrt(tx * tx + ty * ty + tz * tz + 1e-9)
-    view = 1.0 / sqrt(vx * vx + vy * vy + vz * vz + 1e-9)
-    hx, hy, hz = vx * view + lx, vy * view + ly, vz * view + lz
-    half = 1.0 / sqrt(hx * hx + hy * hy + hz * hz + 1e-9)
-    with_strand = (tx * hx + ty * hy + tz * hz) * scale * half + 0.08  # cuticles tilt it towards the root
-    across = max(1.0 - with_strand * with_strand, 0.0)
-    strength = _power(across, 24.0) * seen
-    for c in range(3):
-        out[4 + c] += colour[c] * strength
 
 
 @numba.njit(inline="always")
@@ -207,7 +101,7 @@ def _mirror(lights: Lights, c: int, rx: float, ry: float, rz: float, shadow: flo
             outside = sqrt(across * across + upward * upward) - extent
         edge = min(max(0.5 - outside / 0.05, 0.0), 1.0)
         seen = 0.3 + 0.7 * shadow if k == 0 else 0.7
-        total += edge * seen * float(lights.colour[k, c]) * min(0.9 / (extent * extent + 0.02), 22.0)
+        total += edge * seen * float(lights.colour[k, c]) * min(1.6 / (extent * extent), 70.0)
     return total
 
 
@@ -240,9 +134,9 @@ def _stepped(value: float, bands: int) -> float:
     return (step + edge + 0.5) * 1.6 / bands
 
 
-@numba.njit(**NUMBA)
+@numba.njit(inline="always")
 def shade_fragment(triangle, x, y, shot, surfaces, lights, look, out):  # noqa: ANN001, ANN201, PLR0913
-    """Linear colour and alpha of one surface at one pixel position, into `out` (4,) float64."""
+    """Square root of light, and alpha, of one surface at one pixel position, into `out` (4,) float64."""
     material = surfaces.triangle_material[triangle]
     kind = surfaces.kind[material]
     a, b, c = surfaces.triangles[triangle, 0], surfaces.triangles[triangle, 1], surfaces.triangles[triangle, 2]
@@ -271,9 +165,11 @@ def shade_fragment(triangle, x, y, shot, surfaces, lights, look, out):  # noqa: 
             out[q] += strand * (wa * light[a, 4 + q] + wb * light[b, 4 + q] + wc * light[c, 4 + q])
     elif surfaces.specular[material] > 0.0 and look.shine > 0.0:
         _add_shine(shot, surfaces, lights, look, material, (a, b, c), (wa, wb, wc), alpha, out)
+    for q in range(3):
+        out[q] = sqrt(min(max(out[q], 0.0), BRIGHTEST))  # weights beyond the edge can leave less than nothing
 
 
-@numba.njit(**NUMBA)
+@numba.njit(inline="always")
 def _add_shine(shot, surfaces, lights, look, material, corners, weights, relief, out):  # noqa: ANN001, ANN202, PLR0913
     kind = surfaces.kind[material]
     a, b, c = corners
@@ -316,8 +212,8 @@ def _add_shine(shot, surfaces, lights, look, material, corners, weights, relief,
         half = (nx * hx + ny * hy + nz * hz) / sqrt(hx * hx + hy * hy + hz * hz + 1e-12)
         if half < 0.3:
             continue
-        broad = _power(half, gloss) * (gloss + 4.0)
-        sharp = _power(half, 3.5 * gloss) * (3.5 * gloss + 4.0)
+        broad = schlick_power(half, gloss) * (gloss + 4.0)
+        sharp = schlick_power(half, 3.5 * gloss) * (3.5 * gloss + 4.0)
         lobe = (0.65 * broad + 0.35 * sharp) * (0.022 + 0.3 * grazing) * min(3.0 * cosine, 1.0)
         lobe *= strength * (shadow if k == 0 else 0.5 + 0.5 * shadow)
         for q in range(3):
@@ -380,12 +276,14 @@ def shade_solid(canvas: Canvas, shot: Shot, surfaces: Surfaces, lights: Lights, 
 
 
 @numba.njit(**NUMBA)
-def blend_see_through(order, canvas, shot, surfaces, lights, look):  # noqa: ANN001, ANN201
+def blend_see_through(
+    order: np.ndarray, canvas: Canvas, shot: Shot, surfaces: Surfaces, lights: Lights, look: Look
+) -> None:
     """Blends the transparent triangles named in `order` (far to near) over what `shade_solid` left."""
     size = canvas.colour.shape[0]
     tone = np.empty(4, np.float64)
+    offset = np.empty((SAMPLES * SAMPLES, 5), np.float64)  # of each sample from the centre: x, y, weights, depth
     screen = shot.screen
-    quarter = 1.0 / (2 * SAMPLES)
     for q in range(order.shape[0]):
         t = order[q]
         a, b, c = surfaces.triangles[t, 0], surfaces.triangles[t, 1], surfaces.triangles[t, 2]
@@ -394,35 +292,47 @@ def blend_see_through(order, canvas, shot, surfaces, lights, look):  # noqa: ANN
         area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
         if abs(area) < 1e-9 or (area > 0.0 and not surfaces.two_sided[surfaces.triangle_material[t]]):
             continue
-        x0, x1 = max(ceil(min(ax, bx, cx)), 0), min(floor(max(ax, bx, cx)), size - 1)
-        y0, y1 = max(ceil(min(ay, by, cy)), 0), min(floor(max(ay, by, cy)), size - 1)
+        x0, x1 = max(ceil(min(ax, bx, cx) - 0.5), 0), min(floor(max(ax, bx, cx) + 0.5), size - 1)
+        y0, y1 = max(ceil(min(ay, by, cy) - 0.5), 0), min(floor(max(ay, by, cy) + 0.5), size - 1)
+        if x1 < x0 or y1 < y0:
+            continue
         inverse = 1.0 / area
         za, zb, zc = float(screen[a, 2]), float(screen[b, 2]), float(screen[c, 2])
-        dx = ((by - cy) * za + (cy - ay) * zb + (ay - by) * zc) * inverse
-        dy = ((cx - bx) * za + (ax - cx) * zb + (bx - ax) * zc) * inverse
+        for s in range(SAMPLES * SAMPLES):
+            x, y = (s % SAMPLES + 0.5) / SAMPLES - 0.5, (s // SAMPLES + 0.5) / SAMPLES - 0.5
+            wa = ((by - cy) * x + (cx - bx) * y) * inverse
+            wb = ((cy - ay) * x + (ax - cx) * y) * inverse
+            offset[s, 0], offset[s, 1], offset[s, 2], offset[s, 3] = x, y, wa, wb
+            offset[s, 4] = wa * za + wb * zb - (wa + wb) * zc
         for y in range(y0, y1 + 1):
             for x in range(x0, x1 + 1):
                 wa = ((bx - x) * (cy - y) - (cx - x) * (by - y)) * inverse
                 wb = ((cx - x) * (ay - y) - (ax - x) * (cy - y)) * inverse
-                wc = 1.0 - wa - wb
-                if wa < 0.0 or wb < 0.0 or wc < 0.0:
-                    continue
-                z = wa * za + wb * zb + wc * zc
-                in_front = 0
+                z = wa * za + wb * zb + (1.0 - wa - wb) * zc
+                in_front, mean_x, mean_y = 0, 0.0, 0.0
                 for s in range(SAMPLES * SAMPLES):
-                    v, u = s // SAMPLES, s % SAMPLES
-                    there = z + dx * quarter * (2 * u + 1 - SAMPLES) + dy * quarter * (2 * v + 1 - SAMPLES)
-                    in_front += there > canvas.depth[y * SAMPLES + v, x * SAMPLES + u] * 1.00001
+                    ua, ub = wa + offset[s, 2], wb + offset[s, 3]
+                    if ua < 0.0 or ub < 0.0 or ua + ub > 1.0:
+                        continue
+                    nearest = canvas.depth[y * SAMPLES + s // SAMPLES, x * SAMPLES + s % SAMPLES]
+                    if z + offset[s, 4] > nearest * 1.00001:
+                        in_front += 1
+                        mean_x += offset[s, 0]
+                        mean_y += offset[s, 1]
                 if in_front == 0:
                     continue
-                shade_fragment(t, float(x), float(y), shot, surfaces, lights, look, tone)
+                shade_fragment(t, x + mean_x / in_front, y + mean_y / in_front, shot, surfaces, lights, look, tone)
                 alpha = tone[3] * in_front / (SAMPLES * SAMPLES)
-                if alpha < 0.01:
-                    continue
-                for channel in range(3):
-                    under = canvas.colour[y, x, channel]
-                    canvas.colour[y, x, channel] = under + alpha * (tone[channel] - under)
-                canvas.cover[y, x] += alpha * (1.0 - canvas.cover[y, x])
-                if alpha >= LABEL_ALPHA:
-                    canvas.label_ids[y, x] = t
-                    canvas.label_depth[y, x] = z
+                if alpha >= 0.01:
+                    _blend(canvas, x, y, t, z, alpha, tone)
+
+
+@numba.njit(inline="always")
+def _blend(canvas, x, y, triangle, depth, alpha, tone):  # noqa: ANN001, ANN202
+    for channel in range(3):
+        under = canvas.colour[y, x, channel]
+        canvas.colour[y, x, channel] = under + alpha * (tone[channel] - under)
+    canvas.cover[y, x] += alpha * (1.0 - canvas.cover[y, x])
+    if alpha >= LABEL_ALPHA:
+        canvas.label_ids[y, x] = triangle
+        canvas.label_depth[y, x] = depth

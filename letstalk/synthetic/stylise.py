@@ -72,13 +72,13 @@ class Artist:
         self._ink = rng.uniform(0, 60, 3).astype(np.float32)
         self._paper_colour = 255 - rng.uniform(0, 30) * np.array([0.3, 0.5, 1.0], np.float32)
 
-    def background(self, linear: np.ndarray) -> np.ndarray:
-        """The background as this style would draw it: flat colours get a flat wall."""
+    def background(self, backdrop: np.ndarray) -> np.ndarray:
+        """(size, size, 3) square root of light to the same, as this style draws it: flat colours get a flat wall."""
         if self.style.kind not in ("flat", "toon"):
-            return linear
+            return backdrop
         levels = 5 if self.style.kind == "flat" else 9
-        encoded = kuwahara(np.sqrt(np.minimum(linear, 2.0)) * 255, 5.0 * self.size_px / 256)
-        return (np.round(encoded / 255 * levels) / levels + 0.02).astype(np.float32) ** 2
+        painted = kuwahara(backdrop * 255, 5.0 * self.size_px / 256) / 255
+        return (np.round(painted * levels) / levels + 0.02).astype(np.float32)
 
     def apply(self, picture: np.ndarray, regions: np.ndarray, depth: np.ndarray) -> np.ndarray:
         """(size, size, 3) uint8 to the same; `regions` and `depth` are the label buffers of the frame."""
