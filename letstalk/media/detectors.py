@@ -21,7 +21,7 @@ from letstalk.media.framing import FaceCandidate
 
 FaceReader = Callable[[np.ndarray], list[FaceCandidate]]
 
-# What a detector raises when it or its files are broken. insightface asserts without a message on an empty pack.
+# What a detector raises when it or its files are broken.
 DETECTOR_FAILURES = (ImportError, OSError, RuntimeError, AssertionError, ValueError)
 
 PREFERRED_PACKS = ("buffalo_l", "antelopev2", "buffalo_m", "buffalo_s", "buffalo_sc")
@@ -51,6 +51,15 @@ class DetectorState:
     advice: str
 
 
+@contextlib.contextmanager
+def _foreign_errors(name: str) -> Iterator[None]:
+    """onnxruntime, protobuf and OpenCV raise plain children of Exception for a broken model file."""
+    try:
+        yield
+    except Exception as error:
+        raise RuntimeError(f"{name} failed: {type(error).__name__}: {error}") from error
+
+
 class InsightFaceDetector:
     """SCRFD from a pack of the user's own: finds nearly any face and its eyes."""
 
@@ -58,7 +67,7 @@ class InsightFaceDetector:
 
     def __init__(self, pack: Path) -> None:
         assert pack.is_dir(), pack  # a name that is no folder would make insightface download
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints what it loads
+        with _foreign_errors(self.name), contextlib.redirect_stdout(io.StringIO()):  # it prints what it loads
             from insightface.app import FaceAnalysis
 
             self._analysis: Any = FaceAnalysis(
@@ -68,7 +77,8 @@ class InsightFaceDetector:
 
     def detect(self, pixels: np.ndarray) -> list[FaceCandidate]:
         blue_first = np.ascontiguousarray(pixels[:, :, ::-1])
-        found = [self._candidate(face) for face in self._analysis.get(blue_first)]
+        with _foreign_errors(self.name), contextlib.redirect_stdout(io.StringIO()):
+            found = [self._candidate(face) for face in self._analysis.get(blue_first)]
         return sorted(found, key=lambda face: -face.score)
 
     def _candidate(self, face: Any) -> FaceCandidate:
