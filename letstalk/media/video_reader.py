@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +31,7 @@ MATRICES = {
     9: Colorspace.BT2020,
 }
 HD_HEIGHT = 720
+SEEK_BACK_SECONDS = (0.0, 2.0, 10.0)
 TICK_SECONDS = 0.002  # WebM rounds its timestamps to milliseconds
 
 
@@ -46,19 +47,15 @@ class VideoReader:
     def __init__(self, path: Path | str, fps: int | Fraction | None = FPS) -> None:
         self.path = Path(path)
         self._reformatter = VideoReformatter()
-        with ExitStack() as guard:
-            self._container = open_media(self.path, guard, KIND)
-            stream = film_stream(self._container)
-            if stream is None:
-                if self._container.streams.audio:
-                    raise InputError(f"{quoted(self.path)} has sound but no pictures.", "Choose a video.")
-                raise not_media(self.path, KIND)
-            stream.thread_count = 1
-            self._stream = stream
-            self.file_fps = stream.average_rate or stream.guessed_rate or Fraction(FPS)
-            self.fps = Fraction(fps) if fps is not None else self.file_fps
+        self._stack = ExitStack()
+        self._open()
+        self.file_fps = self._stream.average_rate or self._stream.guessed_rate or Fraction(FPS)
+        self.fps = Fraction(fps) if fps is not None else self.file_fps
+        try:
             self._first_seconds, self._end_seconds = self._scan()
-            self._stack = guard.pop_all()
+        except InputError:
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -130,6 +127,20 @@ class VideoReader:
         samples = np.pad(samples, (lead, 0)) if lead > 0 else samples[-lead:]
         return Audio(samples, source=self.path)
 
+    def _open(self) -> None:
+        """From the first packet, also when it was open before: going back by a seek is not exact in every format."""
+        self._stack.close()
+        with ExitStack() as guard:
+            container = open_media(self.path, guard, KIND)
+            stream = film_stream(container)
+            if stream is None:
+                if container.streams.audio:
+                    raise InputError(f"{quoted(self.path)} has sound but no pictures.", "Choose a video.")
+                raise not_media(self.path, KIND)
+            stream.thread_count = 1
+            self._container, self._stream = container, stream
+            self._stack = guard.pop_all()
+
     def _scan(self) -> tuple[float, float]:
         """Start of the first and end of the last picture in seconds, from the packets alone."""
         first, end = math.inf, -math.inf
@@ -148,19 +159,28 @@ class VideoReader:
 
     def _pictures(self, seconds: float) -> Iterator[av.VideoFrame]:
         """Decoded pictures from the one shown at `seconds`, or from some before it."""
-        is_first = True
-        for picture in self._decode_after(seconds):
-            if is_first and seconds > 0 and self._seconds(picture) > seconds + TICK_SECONDS:
-                yield from self._decode_after(-1.0)  # the file's index leads too far: from the start, then
+        for back_seconds in SEEK_BACK_SECONDS:
+            if seconds - back_seconds <= 0:
+                break
+            self._seek(seconds - back_seconds)
+            pictures = self._decode()
+            first = next(pictures, None)
+            # MPEG-TS has no index: a seek may land behind the key frame that the picture needs.
+            if first is not None and self._seconds(first) <= seconds + TICK_SECONDS:
+                yield first
+                yield from pictures
                 return
-            is_first = False
-            yield picture
+        self._open()
+        yield from self._decode()
 
-    def _decode_after(self, seconds: float) -> Iterator[av.VideoFrame]:
+    def _seek(self, seconds: float) -> None:
         assert self._stream.time_base is not None
         offset = math.floor((self._first_seconds + seconds) / self._stream.time_base)
-        try:
+        with suppress(FFmpegError, OSError):  # where it cannot seek, decoding goes on and is found to be too late
             self._container.seek(offset, stream=self._stream, backward=True)
+
+    def _decode(self) -> Iterator[av.VideoFrame]:
+        try:
             for packet in self._container.demux(self._stream):
                 try:
                     yield from (picture for picture in packet.decode() if picture.pts is not None)
