@@ -65,6 +65,8 @@ class Anatomy:
     ear_roots: np.ndarray  # (2,) base vertices where the ears begin at the top, left first
     ear_lobes: np.ndarray  # (2,) base vertices
     head_skin: np.ndarray  # base vertices of the body mesh from the shoulders up
+    earless_skin: np.ndarray  # the same without the ears: what a hat is put on
+    under_scarf: np.ndarray  # base vertices that a headscarf covers
 
     @classmethod
     def find(cls, pack: AssetPack) -> Anatomy:
@@ -83,9 +85,12 @@ class Anatomy:
         roots = [_nearest_vertex(mean, body, (sign * 0.69, 7.53, 0.53)) for sign in (1, -1)]
         lobes = [_strongest_vertex(pack, f"ears/{side}-ear-lobe-incr") for side in ("l", "r")]
         head_skin = body[mean[body, 1] > mean[landmarks["chin"], 1] - 1.1]
+        ears = [_moved_by(pack, f"ears/{side}-ear-{part}-incr") for side in "lr" for part in ("wing", "flap", "lobe")]
+        earless = np.setdiff1d(head_skin, np.concatenate(ears))
+        covered = (mean[body, 1] > 6.45) & ((mean[body, 2] < 0.45) | (mean[body, 1] > 8.12))
         return cls(
             mean, landmarks, lips, (lids[0], lids[1]), (skin[0], skin[1]), moving, bases,
-            np.array(roots), np.array(lobes), head_skin,
+            np.array(roots), np.array(lobes), head_skin, earless, body[covered],
         )  # fmt: skip
 
     def basis(self, ancestry: np.ndarray) -> np.ndarray:
@@ -150,6 +155,12 @@ def _strongest_vertex(pack: AssetPack, target: str) -> int:
     index, delta = pack.targets[target]
     on_body = np.isin(index, np.unique(pack.body.triangles))
     return int(index[on_body][np.argmax((delta[on_body] ** 2).sum(1))])
+
+
+def _moved_by(pack: AssetPack, target: str, share: float = 0.08) -> np.ndarray:
+    index, delta = pack.targets[target]
+    length = np.linalg.norm(delta, axis=1)
+    return index[length > share * length.max()]
 
 
 @dataclass(frozen=True)

@@ -149,13 +149,16 @@ def load_assets(path: Path | str | None = None) -> AssetPack:
     if not file.is_file():
         raise MissingAssetError(f"There is no asset pack at {file}.", HOW_TO_GET_A_PACK)
     try:
-        # Read whole: an open file would be shared by forked render workers, whose reads would move each other's place in it.
-        with np.load(file, allow_pickle=False) as stored:
+        # Read whole: forked render workers would share an open file and move each other's place in it.
+        stored = np.load(file, allow_pickle=False)
+        if not isinstance(stored, np.lib.npyio.NpzFile):
+            raise ValueError("one array, not an archive")
+        with stored:
             archive = {name: stored[name] for name in stored.files}
         meta = json.loads(archive["meta"].tobytes())
         _check(archive, meta, file)
         return AssetPack(archive, meta)
-    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{file} is not an asset pack ({error}).", HOW_TO_GET_A_PACK) from error
 
 

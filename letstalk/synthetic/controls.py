@@ -54,8 +54,12 @@ MIRRORED_LANDMARKS = np.array([LANDMARK_INDEX[_mirrored(name)] for name in LANDM
 class Performance:
     """One track at 25 frames a second; every array has `num_frames` rows, float32 unless said."""
 
-    expression: np.ndarray  # (n, len(EXPRESSION_UNITS)) weights, mostly 0..1; lips and lids that must touch are apart, below
-    lip_seal: np.ndarray  # (n,) 0..1: 1 presses this person's lips together, however their lips are shaped (m b p, silence)
+    expression: (
+        np.ndarray
+    )  # (n, len(EXPRESSION_UNITS)) weights, mostly 0..1; lips and lids that must touch are apart, below
+    lip_seal: (
+        np.ndarray
+    )  # (n,) 0..1: 1 presses this person's lips together, however their lips are shaped (m b p, silence)
     lip_to_teeth: np.ndarray  # (n,) 0..1: 1 puts the lower lip on the upper teeth (f v)
     lid_closure: np.ndarray  # (n, 2) 0..1, left and right: 1 closes this person's eye
     tongue: np.ndarray  # (n, 2) 0..1: tip raised, tip forward
@@ -72,7 +76,9 @@ class Performance:
 
     def __post_init__(self) -> None:
         assert self.expression.shape[1] == len(EXPRESSION_UNITS), self.expression.shape
-        assert len({len(getattr(self, item.name)) for item in fields(self)}) == 1, "all tracks must have the same length"
+        assert len({len(getattr(self, item.name)) for item in fields(self)}) == 1, (
+            "all tracks must have the same length"
+        )
 
     def window(self, first_frame: int, num_frames: int) -> Performance:
         """The same track from `first_frame` on, `num_frames` long."""
@@ -82,11 +88,12 @@ class Performance:
 
 def still_performance(num_frames: int = 1) -> Performance:
     """Nobody moves: neutral face, lips together, eyes open."""
-    zeros = np.zeros((num_frames,), np.float32)
+
+    def zeros(*shape: int) -> np.ndarray:
+        return np.zeros((num_frames, *shape), np.float32)  # one array each: callers write into them
+
     return Performance(
-        expression=np.zeros((num_frames, len(EXPRESSION_UNITS)), np.float32),
-        lip_seal=zeros + 1, lip_to_teeth=zeros, lid_closure=np.zeros((num_frames, 2), np.float32),
-        tongue=np.zeros((num_frames, 2), np.float32), gaze=np.zeros((num_frames, 2), np.float32),
-        head_rotation=np.zeros((num_frames, 3), np.float32), head_translation=np.zeros((num_frames, 3), np.float32),
-        breath=zeros, viseme=np.zeros(num_frames, np.int16), speaking=np.zeros(num_frames, bool),
+        expression=zeros(len(EXPRESSION_UNITS)), lip_seal=zeros() + 1, lip_to_teeth=zeros(), lid_closure=zeros(2),
+        tongue=zeros(2), gaze=zeros(2), head_rotation=zeros(3), head_translation=zeros(3), breath=zeros(),
+        viseme=np.zeros(num_frames, np.int16), speaking=np.zeros(num_frames, bool),
     )  # fmt: skip

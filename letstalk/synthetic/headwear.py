@@ -58,8 +58,8 @@ def hat_part(kind: str, form: HeadForm, colour: np.ndarray, draw: np.random.Gene
     texture = _cloth(colour, draw, ribbed=kind == "beanie")
     if kind == "headscarf":
         return _headscarf(form, texture, draw), None
-    height = form.brow_height + (draw.uniform(0.10, 0.24) if kind == "beanie" else draw.uniform(0.16, 0.26))
-    slope = draw.uniform(0.18, 0.3)
+    height = form.brow_height + (draw.uniform(0.14, 0.24) if kind == "beanie" else draw.uniform(0.16, 0.24))
+    slope = draw.uniform(-0.02, 0.08)  # little: the edge passes above the ears
     margin = draw.uniform(0.06, 0.10)
     rows, columns = 18, 48
     elevation = np.linspace(np.pi / 2, -0.7, rows)
@@ -158,7 +158,11 @@ def _headscarf(form: HeadForm, texture: np.ndarray, draw: np.random.Generator) -
     bow = np.sin(np.maximum(angle, 1e-3))[None, :, None]
     directions = (np.sin((1 - t) * angle[None, :, None]) * start[None] + np.sin(t * angle[None, :, None]) * back) / bow
     flat = directions.reshape(-1, 3)
-    wrapped = replace(form, skin=form.skin[form.skin[:, 1] > form.chin[1] - 0.5])  # not a tent over the shoulders
+    # Without the shoulders, or it would stand like a tent.
+    near = np.hypot(form.skin[:, 0], form.skin[:, 2] - form.centre[2]) < 0.75
+    wrapped = replace(
+        form, skin=form.skin[(form.skin[:, 1] > form.chin[1] - 0.4) & (near | (form.skin[:, 1] > form.chin[1]))]
+    )
     support = _support(wrapped, flat, 0.3)
     radius = support + 0.07
     folds = 0.02 * np.sin(5 * turn + draw.uniform(0, 6.28))[None] * smooth(-directions[..., 1], 0.1, 0.6)

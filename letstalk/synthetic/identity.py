@@ -131,7 +131,7 @@ def _worn_parts(face: Face, look: Look) -> list[Part]:
         draw = numpy_generator(seed, "hat")
         middle = face.eye_centre.mean(0)
         inside = np.array([0, middle[1] + 0.2, joint(base, HEAD_JOINT)[2]])
-        form = HeadForm(skin, inside, float(middle[1]), base[anatomy.landmarks["chin"]])
+        form = HeadForm(base[anatomy.earless_skin], inside, float(middle[1]), base[anatomy.landmarks["chin"]])
         hat, shell = hat_part(look.hat, form, random_colour(draw, (0.0, 0.8), (0.1, 0.9)), draw)
         parts.append(hat)
     if look.hair in pack.proxies and look.hat != "headscarf":
@@ -191,7 +191,7 @@ def _sample_look(pack: AssetPack, seed: int, traits: Traits, overrides: dict[str
 def _sample_worn(seed: int, traits: Traits, hair: str) -> dict[str, str]:
     draw = numpy_generator(seed, "worn")
     glasses = "some" if draw.random() < 0.16 + 0.14 * (traits.age > 45) else "none"
-    kinds, shares = ("none", "beanie", "cap", "headscarf"), [0.88, 0.05, 0.05, 0.02]
+    kinds, shares = ("none", "beanie", "cap", "headscarf"), [0.89, 0.055, 0.055, 0.0]
     if not traits.is_male:
         shares = [0.88, 0.035, 0.025, 0.06]
     hat = str(draw.choice(kinds, p=shares))
