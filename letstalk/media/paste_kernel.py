@@ -42,15 +42,15 @@ def change_map(result: np.ndarray, crop: np.ndarray, block: int, low: float, hig
 
 
 @numba.njit(inline="always")
-def _held(value: np.float32, last: np.float32) -> np.float32:
-    return min(max(value, np.float32(0)), last)
-
-
-@numba.njit(inline="always")
-def _weights(right: np.float32, down: np.float32) -> tuple[np.float32, np.float32, np.float32, np.float32]:
-    """Bilinear shares of the upper left, upper right, lower left and lower right neighbour."""
+def _neighbours(affine: np.ndarray, x: int, y: int, last: np.float32) -> tuple:
+    """Where affine @ (x, y, 1) falls in a square grid: row and column of the upper left neighbour, and the bilinear
+    shares of the upper left, upper right, lower left and lower right one."""
+    u = min(max(affine[0, 0] * np.float32(x) + affine[0, 1] * np.float32(y) + affine[0, 2], np.float32(0)), last)
+    v = min(max(affine[1, 0] * np.float32(x) + affine[1, 1] * np.float32(y) + affine[1, 2], np.float32(0)), last)
+    column, row = min(int(u), int(last) - 1), min(int(v), int(last) - 1)
+    right, down = u - np.float32(column), v - np.float32(row)
     both = right * down
-    return np.float32(1) - right - down + both, right - both, down - both, both
+    return row, column, np.float32(1) - right - down + both, right - both, down - both, both
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
@@ -59,19 +59,15 @@ def bring(crop: np.ndarray, affine: np.ndarray, height: int, width: int) -> np.n
 
     affine (2, 3) float32 maps region pixels to crop pixels.
     """
-    base = np.zeros((height, width, 3), np.float32)
+    base = np.empty((height, width, 3), np.float32)
     last = np.float32(crop.shape[0] - 1)
-    (a, b, c), (d, e, f) = affine
     for y in range(height):
         for x in range(width):
-            u = _held(a * np.float32(x) + b * np.float32(y) + c, last)
-            v = _held(d * np.float32(x) + e * np.float32(y) + f, last)
-            column, row = min(int(u), crop.shape[0] - 2), min(int(v), crop.shape[0] - 2)
-            w00, w01, w10, w11 = _weights(u - np.float32(column), v - np.float32(row))
+            i, j, w00, w01, w10, w11 = _neighbours(affine, x, y, last)
             for k in range(3):
                 base[y, x, k] = (
-                    np.float32(crop[row, column, k]) * w00 + np.float32(crop[row, column + 1, k]) * w01
-                    + np.float32(crop[row + 1, column, k]) * w10 + np.float32(crop[row + 1, column + 1, k]) * w11
+                    np.float32(crop[i, j, k]) * w00 + np.float32(crop[i, j + 1, k]) * w01
+                    + np.float32(crop[i + 1, j, k]) * w10 + np.float32(crop[i + 1, j + 1, k]) * w11
                 )  # fmt: skip
     return base
 
@@ -86,28 +82,23 @@ def blend(
     crop from `bring`; mask (height, width) float32; changed from `change_map`. Where nothing changed the target keeps
     its own fine detail, where something did it takes the result alone.
     """
-    size = result.shape[0]
-    last, half, one, white = np.float32(size - 1), np.float32(0.5), np.float32(1), np.float32(255)
-    to_cell = np.float32((changed.shape[0] - 2) / size)
-    (a, b, c), (d, e, f) = affine
-    for y in range(target.shape[0]):
-        for x in range(target.shape[1]):
-            opacity = mask[y, x]
-            if opacity <= 0:
+    half, one, white = np.float32(0.5), np.float32(1), np.float32(255)
+    to_cell = np.float32((changed.shape[0] - 2) / result.shape[0])
+    cell_affine = affine * to_cell
+    cell_affine[:, 2] += (to_cell + one) * half  # cells have a rim of one, and pixel centres are halves off
+    last, last_cell = np.float32(result.shape[0] - 1), np.float32(changed.shape[0] - 1)
+    for y in range(mask.shape[0]):
+        for x in range(mask.shape[1]):
+            if mask[y, x] <= 0:
                 continue
-            u = _held(a * np.float32(x) + b * np.float32(y) + c, last)
-            v = _held(d * np.float32(x) + e * np.float32(y) + f, last)
-            s, t = (u + half) * to_cell + half, (v + half) * to_cell + half
-            i, j = int(s), int(t)
-            w00, w01, w10, w11 = _weights(s - np.float32(i), t - np.float32(j))
-            lost = changed[j, i] * w00 + changed[j, i + 1] * w01 + changed[j + 1, i] * w10 + changed[j + 1, i + 1] * w11
-            column, row = min(int(u), size - 2), min(int(v), size - 2)
-            w00, w01, w10, w11 = _weights(u - np.float32(column), v - np.float32(row))
+            i, j, w00, w01, w10, w11 = _neighbours(cell_affine, x, y, last_cell)
+            lost = changed[i, j] * w00 + changed[i, j + 1] * w01 + changed[i + 1, j] * w10 + changed[i + 1, j + 1] * w11
+            i, j, w00, w01, w10, w11 = _neighbours(affine, x, y, last)
             for k in range(3):
-                old = np.float32(target[y, x, k])
                 fresh = (
-                    np.float32(result[row, column, k]) * w00 + np.float32(result[row, column + 1, k]) * w01
-                    + np.float32(result[row + 1, column, k]) * w10 + np.float32(result[row + 1, column + 1, k]) * w11
+                    np.float32(result[i, j, k]) * w00 + np.float32(result[i, j + 1, k]) * w01
+                    + np.float32(result[i + 1, j, k]) * w10 + np.float32(result[i + 1, j + 1, k]) * w11
                 )  # fmt: skip
-                value = old + opacity * (fresh + (one - lost) * (old - base[y, x, k]) - old)
+                old = np.float32(target[y, x, k])
+                value = old + mask[y, x] * (fresh + (one - lost) * (old - base[y, x, k]) - old)
                 target[y, x, k] = np.uint8(min(max(value + half, np.float32(0)), white))
