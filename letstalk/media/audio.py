@@ -17,7 +17,7 @@ from letstalk.errors import InputError
 from letstalk.media.container import Resampler, SoundFile
 from letstalk.media.files import atomic_target
 from letstalk.media.loudness import LoudnessMeter, frame_levels_db, voice_from_levels
-from letstalk.types import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, Audio
+from letstalk.types import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, Audio
 
 MAX_RATE_HZ = 768_000
 MAX_CHANNELS = 64
@@ -61,10 +61,18 @@ def load_audio(path: Path | str, *, max_seconds: float | None = None) -> Audio:
                 break
         if not was_cut:
             file.check_complete()
-        notes = file.notes()
+        notes = file.notes() + _lead_notes(file)
     if was_cut:
         notes += (f"Only the first {max_seconds:g} s are used.",)
     return Audio(np.frombuffer(buffer, dtype=np.float32), source=path, notes=notes)
+
+
+def _lead_notes(file: SoundFile) -> tuple[str, ...]:
+    if abs(file.lead_seconds) <= 1 / FPS:
+        return ()
+    early_or_late = "after" if file.lead_seconds > 0 else "before"
+    seconds = abs(file.lead_seconds)
+    return (f"The sound starts {seconds:.2f} s {early_or_late} the pictures; the speech was taken from its own start.",)
 
 
 def decode_blocks(path: Path | str, block_samples: int) -> Iterator[np.ndarray]:
@@ -159,7 +167,7 @@ def probe_audio(path: Path | str) -> AudioInfo:
             peak=file.peak,
             clipped_share=file.num_full_scale / max(1, file.num_values),
             speech_share=float(voiced.mean()),
-            notes=file.notes(),
+            notes=file.notes() + _lead_notes(file),
         )
 
 

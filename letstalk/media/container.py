@@ -249,9 +249,6 @@ class SoundFile:
             found.append(f"{gap:.1f} s of gaps between its packets were closed.")
         if self.container_name == "ogg" and not has_ogg_end_mark(self.path):
             found.append("The file has no end mark; it may be cut short.")
-        lead = self.lead_seconds
-        if abs(lead) > 0.04:
-            found.append(f"The sound starts {lead:.2f} s after the pictures; the speech was taken from its own start.")
         return tuple(found)
 
     @property

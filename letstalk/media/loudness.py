@@ -119,18 +119,14 @@ def voice_from_levels(levels_db: np.ndarray, hangover_frames: int = 5) -> np.nda
         start_db = stop_db = max(QUIET_ROOM_DB, quiet - 20.0)
     else:
         start_db, stop_db = quiet + 0.5 * span, quiet + 0.35 * span
-    least_together = min(2, len(levels_db))
+    going, together = levels_db > stop_db, min(2, len(levels_db))
+    around = np.pad(going.astype(int), 1)
+    starting = (levels_db > start_db) & (around[:-2] + around[1:-1] + around[2:] >= together)
     voiced = np.zeros(len(levels_db), bool)
     since_speech = hangover_frames
-    for i, level in enumerate(levels_db):
-        going_on = since_speech < hangover_frames
-        neighbours = levels_db[max(0, i - 1) : i + 2]
-        if (going_on and level > stop_db) or (
-            level > start_db and np.count_nonzero(neighbours > stop_db) >= least_together
-        ):
-            since_speech = 0
-        else:
-            since_speech += 1
+    for i in range(len(levels_db)):
+        is_speech = starting[i] or (going[i] and since_speech < hangover_frames)
+        since_speech = 0 if is_speech else since_speech + 1
         voiced[i] = since_speech < hangover_frames
     return voiced
 

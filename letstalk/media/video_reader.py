@@ -68,7 +68,9 @@ class VideoReader:
 
     @property
     def num_frames(self) -> int:
-        """How many frames `frames` gives, from the timestamps; fewer come when the end of the file is damaged."""
+        """How many frames `frames` gives, from the timestamps of the packets. Where a picture does not decode, the one
+        before it stays.
+        """
         return max(1, math.ceil((self.duration_seconds - TICK_SECONDS) * self.fps))
 
     @property
@@ -86,7 +88,10 @@ class VideoReader:
         return dict(self._container.metadata)
 
     def frames(self, start: int = 0) -> Iterator[np.ndarray]:
-        """(height, width, 3) uint8 RGB from frame `start` on. One iteration at a time: a second one moves the first."""
+        """(height, width, 3) uint8 RGB from frame `start` on. One iteration at a time: a second one moves the first.
+
+        A picture that stays for several frames is the same array each time: copy before you paint on it.
+        """
         index, held, shown = start, None, None
         for picture in self._pictures(float(start / self.fps)):
             seconds = self._seconds(picture)
@@ -98,11 +103,8 @@ class VideoReader:
         if held is None:
             raise InputError(f"{quoted(self.path)} holds no pictures that can be decoded.", "Save or record it again.")
         shown = self._rgb(held)
-        # The last picture stays for its duration; where the file gives none, for one frame.
-        end = max(self.duration_seconds, self._seconds(held) + 1.0 / float(self.file_fps))
-        while index < self.num_frames and float(index / self.fps) < end - TICK_SECONDS:
+        for _ in range(index, self.num_frames):
             yield shown
-            index += 1
 
     def frame(self, index: int) -> np.ndarray:
         """Frame `index`, found by way of the key frame before it."""
@@ -118,14 +120,13 @@ class VideoReader:
         """
         if not self._container.streams.audio:
             return None
-        pieces = []
         with SoundFile(self.path) as file:
             pieces = [piece[0] for piece in file.blocks(SAMPLE_RATE_HZ, "mono")]
             file.check_complete()
-            lead = round(file.lead_seconds * SAMPLE_RATE_HZ)
+            lead, notes = round(file.lead_seconds * SAMPLE_RATE_HZ), file.notes()
         samples = np.clip(np.concatenate(pieces), -1.0, 1.0)
         samples = np.pad(samples, (lead, 0)) if lead > 0 else samples[-lead:]
-        return Audio(samples, source=self.path)
+        return Audio(samples, source=self.path, notes=notes)
 
     def _open(self) -> None:
         """From the first packet, also when it was open before: going back by a seek is not exact in every format."""

@@ -116,7 +116,7 @@ def test_target_names(tmp_path, cache, monkeypatch, name):
 def test_targets_that_cannot_be(tmp_path, cache):
     (tmp_path / "folder.mp4").mkdir()
     (tmp_path / "file").write_text("x")
-    (tmp_path / "device.mp4").symlink_to("/dev/full")
+    (tmp_path / "device.mp4").symlink_to("/dev/null")
     own = write_wav(tmp_path / "own.mp4", speech_like(1, 16_000)[:, 0])
     before = files_under(tmp_path, cache)
     bad = ["folder.mp4", "no/a.mp4", "file/a.mp4", "device.mp4", "a.avi", "a", "own.mp4", "n" * 300 + ".mp4", "a\0.mp4"]
