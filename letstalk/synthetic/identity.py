@@ -107,9 +107,10 @@ def _parts(face: Face, traits: Traits, look: Look) -> list[Part]:
     chin = joint(base, CHIN_JOINT)[1]
     # Portraits never show more than two face heights below the chin.
     floor = chin - 2.0 * float(joint(base, CROWN_JOINT)[1] - chin)
-    parts = _skin_parts(
-        pack, base, pack.proxies[look.clothes].delete, floor, paint_skin(pack.skins, seed, traits, look.skin)
-    )
+    hidden = pack.proxies[look.clothes].delete
+    if look.hat == "headscarf":
+        hidden = np.concatenate([hidden, pack.anatomy.under_scarf])
+    parts = _skin_parts(pack, base, hidden, floor, paint_skin(pack.skins, seed, traits, look.skin))
     parts.append(drop_below(clothes_part(pack, look.clothes, base, numpy_generator(seed, "clothes")), floor))
     eyes = eye_texture(numpy_generator(seed, "eyes"), IRIS_COLOURS[look.iris], traits.age)
     parts.append(eyes_part(face.eye_centre, face.eye_radius, eyes, np.zeros(2, np.int32)))
