@@ -77,11 +77,11 @@ def backward_flow(target: MotionRecord, reference: MotionRecord) -> tuple[np.nda
     # 1 / distance is linear on the screen and the distance is not, so weights go through space.
     in_space = place * here[..., 2]
     in_space /= in_space.sum(axis=1, keepdims=True)
-    on_screen = in_space * there[..., 2]
-    inverse = on_screen.sum(axis=1)
-    landed = (on_screen[..., None] * there[..., :2]).sum(axis=1) / inverse[:, None]
+    by_distance = in_space / there[..., 2]
+    distance = by_distance.sum(axis=1)
+    landed = (by_distance[..., None] * there[..., :2]).sum(axis=1) / distance[:, None]
     flow[shows] = (landed - centres[shows]) * (2.0 / target.size_px)
-    visible[shows] = (_signed_area(there) * facing > 0) & _in_view(reference, there, landed, inverse)
+    visible[shows] = (_signed_area(there) * facing > 0) & _in_view(reference, there, landed, 1 / distance)
     visible[~shows] = _background_at(reference, centres[~shows])
     return flow, visible
 
