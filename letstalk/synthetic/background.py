@@ -12,7 +12,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-KINDS: dict[str, float] = {"studio": 0.24, "room": 0.30, "outdoor": 0.18, "bokeh": 0.10, "wall": 0.12, "plain": 0.06}
+KINDS: dict[str, float] = {"studio": 0.24, "room": 0.30, "outdoor": 0.18, "bokeh": 0.08, "wall": 0.14, "plain": 0.06}
 
 
 class _Sheet:
@@ -25,8 +25,12 @@ class _Sheet:
         self.x, self.y = centres[None, :], centres[:, None]
 
     def colour(self, saturation: float = 0.5, darkest: float = 0.08, brightest: float = 0.75) -> np.ndarray:
-        """A random linear colour, rarely gaudy."""
-        hue, amount = self.rng.random(), saturation * self.rng.beta(1.2, 2.2)
+        """A random linear colour: mostly wood, sand, brick and blue-greys, as rooms and clothes are, rarely gaudy."""
+        family = self.rng.random()
+        hue = self.rng.uniform(0.03, 0.14) if family < 0.5 else self.rng.uniform(0.52, 0.66)
+        if family > 0.75:
+            hue = self.rng.random()
+        amount = saturation * self.rng.beta(1.2, 2.2) * (0.75 if family > 0.75 else 1.0)
         return np.array(colorsys.hsv_to_rgb(hue, amount, self.rng.uniform(darkest, brightest) ** 0.5)) ** 2
 
     def noise(self, coarsest: int, octaves: int, fade: float = 0.55) -> np.ndarray:
@@ -77,7 +81,7 @@ class _Sheet:
 
 
 def _plain(sheet: _Sheet) -> None:
-    sheet.light[:] = sheet.colour(0.8, 0.02, 0.95)
+    sheet.light[:] = sheet.colour(1.3, 0.02, 0.95)
 
 
 def _studio(sheet: _Sheet) -> None:
@@ -90,7 +94,7 @@ def _studio(sheet: _Sheet) -> None:
     ramp = np.cos(angle) * (sheet.x - 0.5) + np.sin(angle) * (sheet.y - 0.5)
     sheet.light *= np.exp(slope * ramp * 2)[..., None].astype(np.float32)
     if rng.random() < 0.35:
-        sheet.light *= np.exp(0.16 * sheet.noise(4, 3))[..., None]
+        sheet.light *= np.exp(0.1 * sheet.noise(4, 4))[..., None]
         sheet.defocus(0.01)
 
 
@@ -98,7 +102,7 @@ def _wall(sheet: _Sheet) -> None:
     """Plaster, planks, brick or concrete a step behind."""
     rng, base = sheet.rng, sheet.colour(0.45, 0.05, 0.7)
     sheet.light[:] = base
-    sheet.light *= np.exp(rng.uniform(0.05, 0.25) * sheet.noise(int(rng.integers(3, 12)), 5, 0.7))[..., None]
+    sheet.light *= np.exp(rng.uniform(0.03, 0.13) * sheet.noise(int(rng.integers(3, 12)), 5, 0.7))[..., None]
     pattern = rng.random()
     joint = base * rng.uniform(0.4, 0.8)
     if pattern < 0.3:
@@ -205,7 +209,13 @@ def _bokeh(sheet: _Sheet) -> None:
     colours = [sheet.colour(1.6, 0.5, 1.0) for _ in range(4)]
     for _ in range(int(rng.integers(15, 70))):
         x, y, radius = rng.random(), np.clip(rng.normal(0.45, 0.22), 0, 1), rng.uniform(0.002, 0.007)
-        sheet.box(x, y, x + radius, y + radius, colours[rng.integers(4)] * rng.uniform(20, 200) * 0.004**2 / radius**2)
+        sheet.box(
+            x,
+            y,
+            x + radius,
+            y + radius,
+            colours[rng.integers(4)] * np.exp(rng.uniform(1.6, 4.8)) * 0.004**2 / radius**2,
+        )
     sheet.defocus(rng.uniform(0.018, 0.05))
 
 
@@ -229,11 +239,13 @@ def _outdoor(sheet: _Sheet) -> None:
     shade = np.exp(0.75 * sheet.noise(7, 5, 0.75) - 0.5)[..., None]
     sheet.light += foliage[..., None] * (leaves.astype(np.float32) * shade - sheet.light)
     ground = np.clip((sheet.y - horizon - 0.02 * sheet.noise(3, 2)) * 10, 0, 1)
-    earth = (np.array([0.2, 0.22, 0.1]) if rng.random() < 0.6 else np.array([0.25, 0.22, 0.18])) * rng.uniform(0.6, 1.6)
-    grain = np.exp(0.4 * sheet.noise(8, 5, 0.8))[..., None]
+    soils = [(0.13, 0.19, 0.06), (0.10, 0.16, 0.05), (0.24, 0.21, 0.16), (0.20, 0.20, 0.20)]
+    earth = np.array(soils[rng.integers(4)]) * rng.uniform(0.6, 1.5)
+    blades = cv2.blur(sheet.noise(24, 4, 0.9), (1 + 2 * (sheet.size // 64), 1))
+    grain = np.exp(0.22 * blades + 0.12 * sheet.noise(3, 2))[..., None]
     sheet.light += ground[..., None] * (earth.astype(np.float32) * grain - sheet.light)
-    for _ in range(int(rng.integers(0, 40))):
-        x, y = rng.random(), rng.uniform(0, horizon)
+    for _ in range(int(rng.integers(0, 30))):  # gaps in the leaves
+        x, y = rng.random(), horizon - abs(rng.normal(0, 0.12))
         sheet.box(x, y, x + 0.006, y + 0.006, haze * rng.uniform(2, 12), 0.8)
     sheet.defocus(rng.choice([rng.uniform(0.004, 0.012), rng.uniform(0.012, 0.04)]))
 
@@ -249,7 +261,7 @@ def draw_kind(rng: np.random.Generator, preset: str) -> str:
     if preset in ("sun", "overcast"):
         weights = {"outdoor": 0.6, "wall": 0.2, "bokeh": 0.05, "room": 0.1, "plain": 0.05}
     elif preset == "stage":
-        weights = {"bokeh": 0.5, "studio": 0.3, "room": 0.1, "plain": 0.1}
+        weights = {"bokeh": 0.35, "studio": 0.4, "room": 0.15, "plain": 0.1}
     names = list(weights)
     return str(rng.choice(names, p=np.array([weights[name] for name in names]) / sum(weights.values())))
 
@@ -260,6 +272,6 @@ def paint_background(rng: np.random.Generator, size_px: int, kind: str, brightne
     _PAINTERS[kind](sheet)
     # Keep paper white below the light on a white shirt, and nothing so dark that dark hair vanishes everywhere.
     level = float(np.median(sheet.light.mean(axis=2)))
-    wanted = np.clip(level, 0.012, 0.75)
+    wanted = np.clip(level, 0.012, 0.5)
     sheet.light *= wanted / max(level, 1e-4) * brightness
     return np.ascontiguousarray(np.clip(sheet.light, 0.001, 4.0), np.float32)

@@ -80,7 +80,9 @@ def backward_flow(target: MotionRecord, reference: MotionRecord) -> tuple[np.nda
     by_distance = in_space / there[..., 2]
     distance = by_distance.sum(axis=1)
     landed = (by_distance[..., None] * there[..., :2]).sum(axis=1) / distance[:, None]
-    flow[shows] = (landed - centres[shows]) * (2.0 / target.size_px)
+    # From the point that the weights name: where they were held it is not quite the cell's centre.
+    stood = (place[..., None] * here[..., :2]).sum(axis=1)
+    flow[shows] = (landed - stood) * (2.0 / target.size_px)
     visible[shows] = (_signed_area(there) * facing > 0) & _in_view(reference, there, landed, 1 / distance)
     visible[~shows] = _background_at(reference, centres[~shows])
     return flow, visible

@@ -35,7 +35,7 @@ class Finish:
 def sample_finish(rng: np.random.Generator, brightness: float, skin_lightness: float) -> Finish:
     """`brightness` is what the exposure meter reads on the face, `skin_lightness` 0..1 its linear albedo."""
     # Cameras meter on the whole scene and lift dark faces only part of the way.
-    metered = 0.49 / (max(brightness, 0.05) * max(skin_lightness, 0.02) ** 0.5)
+    metered = 0.45 / (max(brightness, 0.05) * max(skin_lightness, 0.02) ** 0.5)
     warmth = rng.normal(0, 0.035)
     balance = (float(1 + warmth), float(1 + rng.normal(0, 0.012)), float(1 - warmth))
     return Finish(

@@ -14,7 +14,7 @@ from letstalk.synthetic.surfaces import Surfaces
 MOUTH_REACH, MOUTH_REACH_PER_GAPE = 0.05, 0.55  # decimetres that light enters closed lips, and per decimetre of opening
 FLESH_GLOW = np.array([0.9, 1.25, 1.2], np.float32)  # what light is left in a mouth is red: powers of the share
 LID_SHADE, LID_REACH = (0.65, 0.35), (0.04, 0.02)  # upper and lower lid: darkness at the edge, decimetres it fades over
-BALL_SHADE = 0.66  # an eyeball lies deep even where no lid is near
+BALL_SHADE = 0.74  # an eyeball lies deep even where no lid is near
 
 
 class Hollows:

@@ -169,8 +169,8 @@ def _stage(rig: _Rig) -> None:
     rng = rig.rng
     rig.softness = rng.uniform(0.1, 0.35)
     rig.light(rig.side * rng.uniform(0.1, 0.9), rng.uniform(0.3, 0.9), 0.7, rng.uniform(0, 0.5), 0.15)
-    rig.tinted(rng.uniform(1.7, 2.7), rng.uniform(0, 0.6), rng.uniform(0.6, 1.5), 0.2)
-    rig.tinted(-rng.uniform(1.7, 2.7), rng.uniform(0, 0.6), rng.uniform(0.4, 1.3), 0.2)
+    rig.tinted(rng.uniform(1.7, 2.7), rng.uniform(0, 0.6), rng.uniform(0.4, 1.0), 0.2)
+    rig.tinted(-rng.uniform(1.7, 2.7), rng.uniform(0, 0.6), rng.uniform(0.3, 0.9), 0.2)
     rig.sky(rng.uniform(0.1, 0.22), rng.normal(0, 0.5), 0.7, rng.normal(0, 0.4))
 
 

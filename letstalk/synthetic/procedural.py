@@ -193,7 +193,8 @@ def _parts(draw: np.random.Generator, head: _Head, size: _Size, centres: np.ndar
         _strip("teeth", mouth + [0, 0.035, -0.07], (0.17, 0.045), flat_texture((0.9, 0.88, 0.82))),
         _strip("teeth", mouth + [0, -0.05, -0.09], (0.15, 0.035), flat_texture((0.88, 0.86, 0.8))),
         _blob("tongue", mouth + [0, -0.06, -0.22], (0.13, 0.03, 0.12), flat_texture((0.75, 0.35, 0.35))),
-        _strip("tongue", mouth + [0, -0.05, -0.30], (0.34, 0.34), flat_texture((0.16, 0.04, 0.04))),  # the dark of the mouth
+        # The dark of the mouth, bent round to the front so that nobody looks past it from the side.
+        _strip("tongue", mouth + [0, -0.03, -0.30], (0.23, 0.17), flat_texture((0.16, 0.04, 0.04)), curve=-0.35),
         _shoulders(size, flat_texture(colour)),
         *(_strip("brow", c + [0, 0.17, 0.17], (0.14, 0.022), hair, curve=0.5) for c in centres),
         _hair_cap(head, hair),

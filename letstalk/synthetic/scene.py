@@ -47,7 +47,7 @@ def sample_scene(seed: int, person: Person, style: str | None = None, lighting: 
         camera=sample_camera(numpy_generator(seed, "camera"), person),
         lighting=light,
         background=draw_kind(choice, light.preset),
-        background_brightness=light.brightness * float(np.exp(choice.normal(0.0, 0.45))),
+        background_brightness=light.brightness * float(np.exp(choice.normal(-0.1, 0.4))),
         finish=finish,
         style=chosen_style,
     )

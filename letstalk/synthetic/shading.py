@@ -144,13 +144,14 @@ def shade_fragment(triangle, x, y, shot, surfaces, lights, look, out):  # noqa: 
     i, j, k = surfaces.uv_triangles[triangle, 0], surfaces.uv_triangles[triangle, 1], surfaces.uv_triangles[triangle, 2]
     u = wa * surfaces.uv[i, 0] + wb * surfaces.uv[j, 0] + wc * surfaces.uv[k, 0]
     v = wa * surfaces.uv[i, 1] + wb * surfaces.uv[j, 1] + wc * surfaces.uv[k, 1]
-    level = texture_level(surfaces, triangle, material, shot.log2_px_per_decimetre - look.texture_blur)
+    blur = 0.0 if kind == EYES else look.texture_blur  # whoever draws flat colours still draws the iris
+    level = texture_level(surfaces, triangle, material, shot.log2_px_per_decimetre - blur)
     red, green, blue, alpha = _fetch(surfaces, material, level, u, v)
     light = shot.light
     lit_r = wa * light[a, 0] + wb * light[b, 0] + wc * light[c, 0]
     lit_g = wa * light[a, 1] + wb * light[b, 1] + wc * light[c, 1]
     lit_b = wa * light[a, 2] + wb * light[b, 2] + wc * light[c, 2]
-    if look.bands > 0:
+    if look.bands > 0 and kind != EYES:
         grey = max((lit_r + lit_g + lit_b) / 3.0, 1e-4)
         scale = _stepped(grey, look.bands) / grey
         lit_r, lit_g, lit_b = lit_r * scale, lit_g * scale, lit_b * scale

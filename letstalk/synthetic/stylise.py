@@ -50,10 +50,10 @@ def sample_style(rng: np.random.Generator, kind: str | None = None) -> Style:
                      outline=rng.uniform(0.4, 1.0), outline_px=line, palette_steps=palette)  # fmt: skip
     if kind == "flat":
         outline, palette = rng.choice([0.0, rng.uniform(0.5, 1.0)]), int(rng.integers(5, 10))
-        return Style(kind, bands=2, texture_blur=2.5 + 1.5 * blur, shine=0.0, outline=outline, outline_px=line,
-                     brush_px=rng.uniform(1.0, 2.0), palette_steps=palette)  # fmt: skip
+        return Style(kind, bands=2, texture_blur=1.5 + 1.5 * blur, shine=0.0, outline=outline, outline_px=line,
+                     brush_px=1.0, palette_steps=palette)  # fmt: skip
     if kind == "painterly":
-        return Style(kind, texture_blur=blur, shine=rng.uniform(0.3, 1.2), brush_px=rng.uniform(1.5, 3.8))
+        return Style(kind, texture_blur=blur, shine=rng.uniform(0.3, 1.2), brush_px=rng.uniform(1.0, 3.2))
     if kind == "ink":
         return Style(kind, texture_blur=0.5, shine=0.5, outline=1.0, outline_px=line)
     if kind == "pencil":
@@ -91,7 +91,7 @@ class Artist:
         if style.palette_steps:
             shown = _softly_stepped(shown, style.palette_steps)
         if style.kind == "painterly":
-            shown *= 1 + 0.05 * self._paper[..., None]
+            shown *= 1 + 0.03 * self._paper[..., None]
         elif style.kind == "pencil":
             shown = self._pencil(shown, scale)
         elif style.kind == "ink":

@@ -12,6 +12,7 @@ from letstalk.synthetic.person import KIND_CODE
 from letstalk.synthetic.surfaces import Surfaces
 
 NUMBA = {"cache": True, "nogil": True, "error_model": "numpy"}
+EDGE_FACING = 0.45  # cosine to the viewer down to which a normal may point away and still be on the near side
 SKIN, HAIR = KIND_CODE["skin"], KIND_CODE["hair"]
 
 
@@ -58,8 +59,8 @@ def light_vertices(
         px, py, pz = float(vertices[i, 0]), float(vertices[i, 1]), float(vertices[i, 2])
         nx, ny, nz = float(normals[i, 0]), float(normals[i, 1]), float(normals[i, 2])
         vx, vy, vz = shot.eye[0] - px, shot.eye[1] - py, shot.eye[2] - pz
-        if surfaces.two_sided[material] and nx * vx + ny * vy + nz * vz < 0.0:
-            nx, ny, nz = -nx, -ny, -nz
+        if surfaces.two_sided[material]:
+            nx, ny, nz = _towards_viewer(nx, ny, nz, vx, vy, vz)
         sky = float(surfaces.occlusion[i])
         for c in range(3):
             ambient = lights.ambient[0, c] + lights.ambient[1, c] * nx + lights.ambient[2, c] * ny
@@ -87,6 +88,23 @@ def light_vertices(
                     out[i, 4 + c] += float(lights.colour[k, c]) * strength
         for c in range(3):
             out[i, c] *= reached[i, c]
+
+
+@numba.njit(inline="always")
+def _towards_viewer(nx, ny, nz, vx, vy, vz):  # noqa: ANN001, ANN202
+    """The normal of the side that is seen.
+
+    Near the silhouette, where normals are averages over the edge, it is only bent: turning it round there would light
+    single vertices from behind and leave a seam of black dots.
+    """
+    scale = 1.0 / sqrt(vx * vx + vy * vy + vz * vz + 1e-12)
+    facing = (nx * vx + ny * vy + nz * vz) * scale
+    if facing >= 0.0:
+        return nx, ny, nz
+    if facing < -EDGE_FACING:
+        return -nx, -ny, -nz
+    bend = facing * scale
+    return nx - bend * vx, ny - bend * vy, nz - bend * vz
 
 
 @numba.njit(inline="always")
