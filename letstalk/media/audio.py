@@ -14,12 +14,11 @@ import numpy as np
 from av.audio.frame import AudioFrame
 
 from letstalk.errors import InputError
-from letstalk.media.container import Resampler, SoundFile
-from letstalk.media.files import atomic_target
+from letstalk.media.container import MAX_RATE_HZ, MIN_RATE_HZ, Resampler, SoundFile
+from letstalk.media.files import atomic_target, quoted
 from letstalk.media.loudness import LoudnessMeter, frame_levels_db, voice_from_levels
 from letstalk.types import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, Audio
 
-MAX_RATE_HZ = 768_000
 MAX_CHANNELS = 64
 
 
@@ -61,6 +60,8 @@ def load_audio(path: Path | str, *, max_seconds: float | None = None) -> Audio:
                 break
         if not was_cut:
             file.check_complete()
+        if not buffer:
+            raise InputError(f"{quoted(path)} is too short to be heard.", "Choose a longer recording.")
         notes = file.notes() + _lead_notes(file)
     if was_cut:
         notes += (f"Only the first {max_seconds:g} s are used.",)
@@ -111,7 +112,7 @@ def resample_stream(blocks: Iterable[np.ndarray], rate_hz: int, channels: int) -
     depend on how the input was cut; values that are not finite become silence. The input is pulled one block at a
     time.
     """
-    if not 1_000 <= rate_hz <= MAX_RATE_HZ or not 1 <= channels <= MAX_CHANNELS:
+    if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ or not 1 <= channels <= MAX_CHANNELS:
         raise InputError(
             f"Sound with {channels} channels at {rate_hz} Hz cannot be used.", "Send 16 to 48 kHz, mono or stereo."
         )
@@ -155,7 +156,7 @@ def probe_audio(path: Path | str) -> AudioInfo:
             meter.push(block)
             levels.append(frame_levels_db(block))
         file.check_complete()
-        voiced = voice_from_levels(np.concatenate(levels))
+        voiced = voice_from_levels(np.concatenate(levels or [np.zeros(1)]))
         return AudioInfo(
             path=path,
             container=file.container_name,

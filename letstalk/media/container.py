@@ -14,6 +14,7 @@ from typing import Any, NoReturn, Self
 import av
 import numpy as np
 from av.audio.frame import AudioFrame
+from av.audio.layout import AudioLayout
 from av.audio.resampler import AudioResampler
 from av.container import InputContainer
 from av.error import FFmpegError
@@ -33,6 +34,7 @@ LENGTH_IN_HEADER = frozenset({"flac", "aiff", "caf", "au", "mov", "matroska"})
 FULL_SCALE = 0.9995  # of the largest value: a 16-bit converter that overloads sticks at 32767 or at 32766
 # Without it FFmpeg mixes floats so that two equal channels come out 3 dB louder, over full scale.
 NORMALISED = {"rematrix_maxval": "1.0"}
+MIN_RATE_HZ, MAX_RATE_HZ = 1_000, 768_000
 MAX_PADDING = 2048  # samples: one packet of HE-AAC
 FLOAT_FORMATS = frozenset({"flt", "fltp", "dbl", "dblp"})
 
@@ -62,8 +64,11 @@ def not_media(path: Path, kind: str, error: BaseException | None = None) -> Inpu
 
 
 def film_stream(container: InputContainer) -> av.VideoStream | None:
-    """The first stream of moving pictures; the cover picture of a song is none."""
-    return next((s for s in container.streams.video if not s.disposition & Disposition.attached_pic), None)
+    """The first stream of moving pictures that can be decoded; the cover picture of a song is none."""
+    for stream in container.streams.video:
+        if stream.codec_context is not None and not stream.disposition & Disposition.attached_pic:
+            return stream
+    return None
 
 
 class SoundFile:
@@ -92,7 +97,11 @@ class SoundFile:
             if stream is None:
                 self._refuse_silent_film()
             assert isinstance(stream, av.AudioStream)
+            if stream.codec_context is None:
+                raise not_media(path, "sound file")
             self._stream = stream
+            if not MIN_RATE_HZ <= self.rate_hz <= MAX_RATE_HZ:
+                raise InputError(f"{quoted(path)} has {self.rate_hz} samples a second.", "Use 16 000 to 48 000 Hz.")
             self._stack = guard.pop_all()
 
     def _refuse_silent_film(self) -> NoReturn:
@@ -126,8 +135,8 @@ class SoundFile:
         return self._stream.codec_context.layout.nb_channels
 
     @property
-    def layout_name(self) -> str:
-        return self._stream.codec_context.layout.name
+    def layout(self) -> AudioLayout:
+        return self._stream.codec_context.layout
 
     def frames(self) -> Iterator[AudioFrame]:
         """Decoded frames at the file's own rate and layout, finite, within [-1, 1] where they are floats, without
@@ -276,6 +285,7 @@ class Resampler:
     def push(self, frame: AudioFrame) -> list[np.ndarray]:
         kind = (frame.sample_rate, frame.layout.name, frame.format.name)
         drained = self.flush() if kind != self._input_kind else []
+        frame = _mixed(frame) if has_unknown_layout(frame.layout) else frame
         if self._inner is None:
             self._inner = AudioResampler("fltp", self._layout, self._rate_hz, options=NORMALISED)
             self._input_kind = kind
@@ -288,6 +298,22 @@ class Resampler:
         rest = [piece.to_ndarray() for piece in self._inner.resample(None) if piece is not None and piece.samples]
         self._inner, self._input_kind = None, None
         return rest
+
+
+def has_unknown_layout(layout: AudioLayout) -> bool:
+    """True where nobody says which channel is which ("9 channels"): FFmpeg refuses to mix those."""
+    return layout.name.endswith("channels")
+
+
+def _mixed(frame: AudioFrame) -> AudioFrame:
+    """The mean of all channels, for channels of which nothing is known."""
+    values = frame.to_ndarray()
+    if not frame.format.is_planar:
+        values = values.reshape(-1, frame.layout.nb_channels).T
+    mono = (values if frame.format.name in FLOAT_FORMATS else _as_unit(values)).mean(axis=0, keepdims=True)
+    copy = AudioFrame.from_ndarray(mono.astype(np.float32), format="fltp", layout="mono")
+    copy.sample_rate = frame.sample_rate
+    return copy
 
 
 def _as_unit(values: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from av.error import FFmpegError
 from av.video.frame import PictureType
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation, VideoReformatter
 
-from letstalk.media.container import Resampler, SoundFile
+from letstalk.media.container import Resampler, SoundFile, has_unknown_layout
 from letstalk.media.files import local_url
 from letstalk.media.hls import Segment, SegmentPlan, SegmentWriter
 from letstalk.types import FPS, SAMPLE_RATE_HZ
@@ -100,8 +100,7 @@ class SourceFeed:
     def __init__(self, path: Path) -> None:
         self._file = SoundFile(path)
         self.rate_hz = self._file.rate_hz if self._file.rate_hz in AAC_RATES_HZ else PLAIN_RATE_HZ
-        layout = {1: "mono", 2: "stereo"}.get(self._file.num_channels, self._file.layout_name)
-        self.layout = layout if layout in AAC_LAYOUTS else "stereo"
+        self.layout = _aac_layout(self._file.layout)
         self._blocks: Iterator[np.ndarray] | None = self._file.blocks(self.rate_hz, self.layout)
         self._num_channels = av.AudioLayout(self.layout).nb_channels
         self._ready = np.zeros((self._num_channels, 0), np.float32)
@@ -251,6 +250,14 @@ class FilmEncoder:
             self._container.mux_one(packet)
             closed += self._segments.add_audio(packet) if self._segments else []
         return closed
+
+
+def _aac_layout(layout: av.AudioLayout) -> str:
+    """The layout itself where AAC has it, side and back speakers taken as one; stereo for the others."""
+    if has_unknown_layout(layout) or layout.nb_channels == 1:
+        return "mono"
+    name = layout.name.split("(")[0]
+    return name if name in AAC_LAYOUTS else "stereo"
 
 
 def _filled(block: np.ndarray, num_samples: int) -> np.ndarray:

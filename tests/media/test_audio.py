@@ -230,3 +230,24 @@ def test_three_hours_do_not_lie_in_memory_twice(tmp_path):
 def test_video_without_sound_is_refused(tmp_path):
     with pytest.raises(InputError, match="pictures but no sound"):
         load_audio(encode_pictures(tmp_path / "a.mp4"))
+
+
+@pytest.mark.parametrize("channels", [3, 6, 9, 17, 64])
+def test_channels_that_nobody_names_are_averaged(tmp_path, channels):
+    sound = speech_like(0.5, SAMPLE_RATE_HZ, channels) * np.linspace(0.1, 1, channels, dtype=np.float32)
+    path = write_wav(tmp_path / "a.wav", sound)
+    np.testing.assert_allclose(load_audio(path).samples, sound.mean(axis=1), atol=1e-4)
+    assert probe_audio(path).num_channels == channels
+
+
+def test_rates_that_are_no_sound(tmp_path):
+    with pytest.raises(InputError, match="1 samples a second"):
+        load_audio(write_wav(tmp_path / "a.wav", np.zeros(10, np.float32), 1))
+    one = load_audio(write_wav(tmp_path / "b.wav", np.zeros(1, np.float32)))
+    assert one.num_frames == 1
+    for num_samples in (1, 2, 3, 10, 100):
+        path = write_wav(tmp_path / "c.wav", np.zeros(num_samples, np.float32), 192_000)
+        try:
+            assert 1 <= len(load_audio(path).samples) <= 10
+        except InputError as error:
+            assert "too short" in str(error)

@@ -209,6 +209,25 @@ def test_own_sound_keeps_rate_channels_and_place(tmp_path, name, rate_hz, channe
     assert np.dot(back, wanted) / np.sqrt(np.dot(back, back) * np.dot(wanted, wanted)) > 0.98
 
 
+@pytest.mark.parametrize(
+    ("layout", "kept"), [("5.1", "5.1"), ("5.1(side)", "5.1"), ("quad", "stereo"), ("2.1", "stereo")]
+)
+def test_surround_sound_is_kept_where_aac_has_it(tmp_path, layout, kept):
+    path = tmp_path / "own.flac"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("flac", rate=48_000, layout=layout)
+        values = np.full((1, stream.layout.nb_channels * 48_000), 6000, np.int16)
+        frame = av.AudioFrame.from_ndarray(values, format="s16", layout=layout)
+        frame.sample_rate = 48_000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    audio = load_audio(path)
+    result = write_all(tmp_path / "out.mp4", audio.samples, audio_source=path)
+    with av.open(str(result.path)) as container:
+        assert container.streams.audio[0].codec_context.layout.name == kept
+        assert presented(result.path, "audio")[1] == pytest.approx(1.0)
+
+
 def test_own_sound_is_cut_at_a_stop_and_filled_at_its_end(tmp_path):
     path = write_wav(tmp_path / "own.wav", np.full((32_000, 2), 0.5, np.float32), 16_000)
     frames, samples = pictures(100), np.zeros(64_000, np.float32)
