@@ -1,0 +1,1 @@
+"""Networks. Their modules never move: saved pipelines remember these paths."""

@@ -1,0 +1,87 @@
+"""Examines the autoencoder during a run: figures and a sheet, always on the same people and pairs."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from itertools import islice
+
+import torch
+from torch import Tensor
+
+from letstalk.models.autoencoder import Decoded, ReferenceAutoencoder
+from letstalk.runtime import numpy_generator
+from letstalk.training.augment import plain_input
+from letstalk.training.batch import PairBatch
+from letstalk.training.codec_settings import CodecTraining
+from letstalk.training.codec_task import transferred
+from letstalk.training.codec_validation import averages, decoded_figures, picture_figures, reading_figures
+from letstalk.training.pair_clips import PairClip
+from letstalk.training.pair_feed import clips_of
+from letstalk.training.pair_pool import draw_batch
+
+ROWS_PER_CLIP = 4
+SHEET_ROWS = 6
+
+
+@dataclass(frozen=True)
+class Examination:
+    figures: dict[str, float]
+    batch: PairBatch  # the rows of the sheet
+    own: Decoded
+    transfer: Decoded
+    latents: Tensor  # (N, C, 8, 8) of every picture seen
+
+
+class CodecExaminer:
+    """Held-out people, rendered once for each picture size."""
+
+    def __init__(self, settings: CodecTraining, device: torch.device) -> None:
+        self.settings, self.device = settings, device
+        self._clips: dict[int, list[PairClip]] = {}
+
+    def clips(self, size: int) -> list[PairClip]:
+        if size not in self._clips:
+            casts = clips_of(self.settings, size, "validation", clips_per_cast=1)
+            self._clips[size] = [clip for cast in islice(casts, self.settings.validation_clips) for clip in cast]
+        return self._clips[size]
+
+    def batches(self, size: int) -> list[PairBatch]:
+        random = numpy_generator(self.settings.seed, "examination")
+        return [
+            draw_batch(deque([clip]), ROWS_PER_CLIP, 1, random).to(self.device).as_floats() for clip in self.clips(size)
+        ]
+
+    def sheet_batch(self, size: int) -> PairBatch:
+        random = numpy_generator(self.settings.seed, "sheet")
+        return draw_batch(deque(self.clips(size)), SHEET_ROWS, 1, random).to(self.device).as_floats()
+
+    @torch.no_grad()
+    def examine(self, model: ReferenceAutoencoder, size: int) -> Examination:
+        rows: list[dict[str, Tensor]] = []
+        latents, landmarks, readings, truths = [], [], [], []
+        for batch in self.batches(size):
+            own, transfer, found = decode_both(model, batch)
+            figures = picture_figures(batch.pictures[:, 1], batch, "static") | decoded_figures(own, batch)
+            rows.append(figures | decoded_figures(transfer, batch, "transfer_"))
+            geometry = model.read_geometry(found.flatten(0, 1))
+            landmarks.append((geometry.landmarks - batch.landmarks.flatten(0, 1)).abs().mean((1, 2)))
+            readings.append(geometry.readings)
+            truths.append(batch.readings.flatten(0, 1))
+            latents.append(found.flatten(0, 1))
+        figures = averages(rows) | {"landmarks": float(torch.cat(landmarks).mean())}
+        figures |= reading_figures(torch.cat(readings), torch.cat(truths))
+        sheet = self.sheet_batch(size)
+        return Examination(figures, sheet, *decode_both(model, sheet)[:2], torch.cat(latents))
+
+
+def decode_both(model: ReferenceAutoencoder, batch: PairBatch) -> tuple[Decoded, Decoded, Tensor]:
+    """Every row from its own latents and from its partner's change; and the latents (B, F, C, 8, 8)."""
+    given = plain_input(batch, (1, 1, 1), transfer=True)
+    rows, frames = given.views.shape[:2]
+    encoded = model.encode_fully(given.views.flatten(0, 1))
+    latents = encoded.latents.unflatten(0, (rows, frames))
+    references = model.encode_references(batch.pictures[:, 1:])
+    own = model.decode(latents[:, 0], references)
+    transfer = model.decode(transferred(latents, batch.partner, given.transfer), references)
+    return own, transfer, latents

@@ -1,0 +1,97 @@
+"""What a training run of the autoencoder may be told, and how it is read from a command line without any package."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+from letstalk.errors import SettingsError
+from letstalk.runtime import cache_dir
+
+
+@dataclass(frozen=True)
+class CodecTraining:
+    """Ends after `minutes` or `steps`, whichever is given; progress through the stages is the share of it."""
+
+    out: Path
+    minutes: float | None = None
+    steps: int | None = None
+    init: Path | None = None  # weights to begin with
+    state: Path | None = None  # where the state to go on from is kept; inside `out` where left out
+    resume: bool = False
+    plan: str = "standard"  # a table of codec_stages
+    stage: str | None = None  # only this one of it
+    rows: int = 16  # pairs in a step at 128; fewer_rows at larger pictures
+    fewer_rows: int = 8
+    seed: int = 0
+    device: str = "auto"
+    precision: str = "auto"
+    threads: int = 1
+    workers: int = 1  # processes that render; 0 renders in the training process
+    assets: Path | None = None
+    procedural: bool = False  # people from code alone
+    voices: tuple[str, ...] = ()  # none: random faces instead of speech, for machines without a speech engine
+    first_clips: int = 16
+    capacity: int = 128
+    clips_per_step: float = 0.25
+    frames_per_clip: int = 16
+    weights_every_minutes: float = 3.0
+    log_every: int = 50
+    validate_every: int = 1000  # also a sheet
+    validation_clips: int = 12
+    portraits: Path | None = None  # folder of pictures to drive for a look; never trained on
+    judge_learning_rate: float = 2e-4
+
+    def __post_init__(self) -> None:
+        if (self.minutes is None) == (self.steps is None):
+            raise SettingsError("A run needs an end.", "Give either --minutes or --steps.")
+        wrong = [name for name in ("rows", "fewer_rows") if getattr(self, name) < 2 or getattr(self, name) % 2]
+        if wrong:
+            raise SettingsError(f"{' and '.join(wrong)} must be even and at least 2.", "Rows are drawn two by two.")
+
+    @property
+    def state_folder(self) -> Path:
+        return self.state or self.out / "state"
+
+    def rows_at(self, size: int) -> int:
+        return self.rows if size <= 128 else self.fewer_rows
+
+
+def read_arguments(arguments: Sequence[str]) -> CodecTraining:
+    """`--name value` (or `--flag` alone) for every field above; tuples are separated by commas."""
+    hints = get_type_hints(CodecTraining)
+    values: dict[str, Any] = {}
+    waiting = list(arguments)
+    while waiting:
+        word = waiting.pop(0)
+        name = word.removeprefix("--").replace("-", "_")
+        if not word.startswith("--") or name not in hints:
+            known = ", ".join("--" + item.name.replace("_", "-") for item in fields(CodecTraining))
+            raise SettingsError(f"Unknown option {word!r}.", f"Options: {known}.")
+        kind = _plain_type(hints[name])
+        if kind is bool:
+            values[name] = True
+        elif not waiting:
+            raise SettingsError(f"{word} needs a value.", f"Write {word} VALUE.")
+        else:
+            values[name] = _parsed(word, kind, waiting.pop(0))
+    if "out" not in values:
+        values["out"] = cache_dir() / "runs" / "codec"
+    return CodecTraining(**values)
+
+
+def _plain_type(hint: Any) -> Any:
+    """`Path | None` is read as Path, `tuple[str, ...]` as tuple."""
+    if isinstance(hint, types.UnionType):
+        return next(part for part in get_args(hint) if part is not type(None))
+    return get_origin(hint) or hint
+
+
+def _parsed(word: str, kind: Any, text: str) -> Any:
+    try:
+        return tuple(part for part in text.split(",") if part) if kind is tuple else kind(text)
+    except ValueError as error:
+        raise SettingsError(f"{word} cannot be {text!r}.", f"Give a value of type {kind.__name__}.") from error

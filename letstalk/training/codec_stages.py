@@ -1,0 +1,127 @@
+"""The stages of the autoencoder's training, as data. An ablation is another table.
+
+Geometry first, pictures after: from the start they fight, and the flow is lost. While `joint` is false no loss on
+pictures reaches the motion branch or the encoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from letstalk.errors import SettingsError
+
+LATENT_WEIGHTS = {
+    "landmarks": 1.0,  # from latents
+    "keypoints": 1.0,  # from heat maps
+    "readings": 0.05,
+    "latent_size": 1e-4,
+}
+MOTION_WEIGHTS = {"flow": 3.0, "visibility": 0.05, "smoothness": 0.2}
+GEOMETRY_WEIGHTS = {**LATENT_WEIGHTS, **MOTION_WEIGHTS}
+PICTURE_WEIGHTS = {"pixels": 1.0, "gradients": 1.0, "painting": 0.01}
+JUDGE_WEIGHTS = {"adversary": 0.02, "matching": 0.5}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stretch of training. `share` is its part of the whole run, `size` the side of its pictures in pixels."""
+
+    name: str
+    share: float
+    size: int
+    weights: Mapping[str, float]
+    learning_rate: float
+    paints: bool = False  # the synthesis branch runs
+    joint: bool = False  # pictures push on motion and encoder too
+    freeze_encoder: bool = False  # latents are final
+    max_references: int = 1
+    mouth_weight: float = 5.0  # of the flow
+    eyes_weight: float = 2.0
+    picture_mouth_weight: float = 4.0
+    picture_eyes_weight: float = 2.0
+    transfer_share: float = 0.25  # rows decoded from another person's change of latents
+    latent_noise: float = 0.05  # largest, in standard deviations of the latents
+    judge_from: float = 1.0  # share of the stage after which the judge joins; 1 never
+    clean_share: float = 0.25  # rows without appearance augmentation
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weights", MappingProxyType(dict(self.weights)))
+
+
+def standard_stages() -> tuple[Stage, ...]:
+    """The whole way from nothing to a shipped encoder and its 256 decoder."""
+    geometry = Stage("geometry", 0.22, 128, GEOMETRY_WEIGHTS, 1e-3)
+    lips = replace(geometry, name="lips", share=0.18, learning_rate=8e-4, mouth_weight=18.0, eyes_weight=8.0)
+    pictures = replace(
+        lips, name="pictures", share=0.20, weights={**GEOMETRY_WEIGHTS, **PICTURE_WEIGHTS}, paints=True,
+        learning_rate=6e-4,
+    )  # fmt: skip
+    fine = replace(pictures, name="fine", share=0.20, size=256, max_references=2, learning_rate=4e-4)
+    joint_weights = {**GEOMETRY_WEIGHTS, **PICTURE_WEIGHTS, **JUDGE_WEIGHTS, "warp": 0.5, "flow": 1.0}
+    joint = replace(
+        fine, name="joint", share=0.20, weights=joint_weights, joint=True, max_references=3, learning_rate=2e-4,
+        judge_from=0.4,
+    )  # fmt: skip
+    return (geometry, lips, pictures, fine, joint)
+
+
+def large_picture_stages() -> tuple[Stage, ...]:
+    """The 512 head from the same trunk; latents stay as they are."""
+    weights = {**PICTURE_WEIGHTS, **JUDGE_WEIGHTS}
+    return (
+        Stage(
+            "large", 1.0, 512, weights, 2e-4, paints=True, freeze_encoder=True, max_references=2, judge_from=0.5,
+            latent_noise=0.02,
+        ),
+    )  # fmt: skip
+
+
+def decoder_stages() -> tuple[Stage, ...]:
+    """More care for the decoder of a frozen encoder."""
+    joint = standard_stages()[-1]
+    weights = {name: value for name, value in joint.weights.items() if name not in LATENT_WEIGHTS}
+    return (replace(joint, name="decoder", share=1.0, weights=weights, freeze_encoder=True),)
+
+
+STAGE_TABLES = {"standard": standard_stages, "large": large_picture_stages, "decoder": decoder_stages}
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """Which stage a run is in, from its progress 0..1, and how far in it."""
+
+    stages: tuple[Stage, ...]
+
+    @classmethod
+    def named(cls, name: str, only: str | None = None) -> StagePlan:
+        """A table by name; `only` takes one stage of it for the whole run."""
+        if name not in STAGE_TABLES:
+            raise SettingsError(f"There is no stage table {name!r}.", f"Use one of: {', '.join(STAGE_TABLES)}.")
+        stages = STAGE_TABLES[name]()
+        if only is not None:
+            chosen = [stage for stage in stages if stage.name == only]
+            if not chosen:
+                names = ", ".join(stage.name for stage in stages)
+                raise SettingsError(f"The table {name!r} has no stage {only!r}.", f"Its stages: {names}.")
+            stages = (replace(chosen[0], share=1.0),)
+        return cls(stages)
+
+    def at(self, progress: float) -> tuple[Stage, float]:
+        """The stage at `progress`, and the share of it that is done."""
+        total, begin = sum(stage.share for stage in self.stages), 0.0
+        for stage in self.stages:
+            end = begin + stage.share / total
+            if progress < end:
+                return stage, (progress - begin) / (end - begin)
+            begin = end
+        return self.stages[-1], 1.0
+
+
+def learning_rate(stage: Stage, within: float, step: int, warmup_steps: int = 50) -> float:
+    """Warm-up at the start of a run, then a fall to a third of the stage's rate along half a cosine."""
+    from math import cos, pi
+
+    fall = 1 / 3 + 2 / 3 * 0.5 * (1 + cos(pi * min(within, 1.0)))
+    return stage.learning_rate * fall * min(1.0, (step + 1) / warmup_steps)
