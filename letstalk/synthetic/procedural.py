@@ -193,8 +193,7 @@ def _parts(draw: np.random.Generator, head: _Head, size: _Size, centres: np.ndar
         _strip("teeth", mouth + [0, 0.035, -0.07], (0.17, 0.045), flat_texture((0.9, 0.88, 0.82))),
         _strip("teeth", mouth + [0, -0.05, -0.09], (0.15, 0.035), flat_texture((0.88, 0.86, 0.8))),
         _blob("tongue", mouth + [0, -0.06, -0.22], (0.13, 0.03, 0.12), flat_texture((0.75, 0.35, 0.35))),
-        # The dark of the mouth, bent round to the front so that nobody looks past it from the side.
-        _strip("tongue", mouth + [0, -0.03, -0.30], (0.23, 0.17), flat_texture((0.16, 0.04, 0.04)), curve=-0.35),
+        _inside_out(_blob("tongue", mouth + [0, -0.08, -0.2], (0.36, 0.3, 0.3), flat_texture((0.16, 0.04, 0.04)))),
         _shoulders(size, flat_texture(colour)),
         *(_strip("brow", c + [0, 0.17, 0.17], (0.14, 0.022), hair, curve=0.5) for c in centres),
         _hair_cap(head, hair),
@@ -222,6 +221,11 @@ def _blob(kind: str, centre: np.ndarray, radii: tuple[float, float, float], text
     points = np.stack([np.cos(lat) * np.sin(lon), np.sin(lat), np.cos(lat) * np.cos(lon)], -1).reshape(-1, 3)
     grid = np.arange(9 * 16).reshape(9, 16)
     return rigid_part(kind, points * radii + centre, _grid_triangles(grid, grid), texture)
+
+
+def _inside_out(part: Part) -> Part:
+    """A cave: only its far wall shows, from wherever one looks in. It is the dark of the mouth."""
+    return Part(**{**part.__dict__, "triangles": part.triangles[:, ::-1], "uv_triangles": part.uv_triangles[:, ::-1]})
 
 
 def _shoulders(size: _Size, texture: np.ndarray) -> Part:
