@@ -139,6 +139,7 @@ class VideoReader:
                     raise InputError(f"{quoted(self.path)} has sound but no pictures.", "Choose a video.")
                 raise not_media(self.path, KIND)
             stream.thread_count = 1
+            self._coded_size = (stream.width, stream.height)
             self._container, self._stream = container, stream
             self._stack = guard.pop_all()
 
@@ -197,8 +198,11 @@ class VideoReader:
     def _rgb(self, picture: av.VideoFrame) -> np.ndarray:
         unknown = Colorspace.ITU709 if picture.height >= HD_HEIGHT else Colorspace.ITU601
         full_range = picture.color_range == ColorRange.JPEG or picture.format.name.startswith("yuvj")
+        width, height = self._coded_size  # browsers change the size within a recording; all frames get the first one
         converted = self._reformatter.reformat(
             picture,
+            width=width,
+            height=height,
             format="rgb24",
             src_colorspace=MATRICES.get(int(picture.colorspace), unknown),
             dst_colorspace=Colorspace.ITU709,

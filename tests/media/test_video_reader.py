@@ -154,3 +154,15 @@ def test_broken_end_gives_what_is_there(tmp_path):
     with VideoReader(path) as reader:
         shown = [level(frame) for frame in reader.frames()]
     assert 10 < len(shown) < 30 and shown[:10] == list(range(10))
+
+
+def test_a_size_that_changes_on_the_way(tmp_path):
+    """Two H.264 streams one after the other, as a call recorded by a browser holds them."""
+    data = b""
+    for size, name in ((64, "a.ts"), (96, "b.ts")):
+        data += encode_pictures(tmp_path / name, 10, size=size).read_bytes()
+    path = tmp_path / "both.ts"
+    path.write_bytes(data)
+    with VideoReader(path) as reader:
+        frames = list(reader.frames())
+    assert {frame.shape for frame in frames} == {(64, 64, 3)} and len(frames) >= 10
