@@ -175,18 +175,22 @@ def _skin_parts(
 
 def _sample_look(pack: AssetPack, seed: int, traits: Traits, overrides: dict[str, object]) -> Look:
     draw = numpy_generator(seed, "look")
-    colour = str(overrides.get("hair_colour") or _pick_hair_colour(numpy_generator(seed, "hair colour"), traits))
+    natural = _pick_hair_colour(numpy_generator(seed, "hair colour"), traits)
+    dye = numpy_generator(seed, "dye")
+    colour = str(overrides.get("hair_colour") or (dye.choice(_DYES) if dye.random() < 0.05 else natural))
     shade = numpy_generator(seed, "hair shade").uniform(0.8, 1.25)
     linear = np.clip(np.array(HAIR_COLOURS[colour]) * shade, 0, 0.85)
-    hair = str(overrides.get("hair") or _pick_hair(draw, traits))
+    hair = str(overrides.get("hair") or _pick_hair(pack, draw, traits))
     brow = str(overrides.get("brow") or draw.choice(pack.names("brow")))
     lash = str(overrides.get("lash") or draw.choice(pack.names("lash")))
-    wanted = "male_" if traits.is_male else "female_"
-    clothes = str(overrides.get("clothes") or draw.choice([n for n in pack.names("clothes") if n.startswith(wanted)]))
+    clothes = str(overrides.get("clothes") or _pick_clothes(pack, numpy_generator(seed, "garment"), traits))
     iris = str(overrides.get("iris") or pick_iris(numpy_generator(seed, "iris"), float(traits.ancestry[0])))
+    # Nobody dyes a beard; painted hair on the scalp is dyed like the rest.
+    beard = linear if colour not in _DYES else np.array(HAIR_COLOURS[natural])
     worn = _sample_worn(seed, traits, hair)
     worn.update({name: str(overrides[name]) for name in worn if name in overrides})
-    return Look(_skin_look(seed, traits, hair, linear), hair, colour, linear, brow, lash, clothes, iris, **worn)
+    skin = _skin_look(seed, traits, hair, linear, beard)
+    return Look(skin, hair, colour, linear, brow, lash, clothes, iris, **worn)
 
 
 def _sample_worn(seed: int, traits: Traits, hair: str) -> dict[str, str]:
@@ -200,29 +204,23 @@ def _sample_worn(seed: int, traits: Traits, hair: str) -> dict[str, str]:
     return {"glasses": glasses, "hat": hat, "earrings": earrings}
 
 
-def _pick_hair(draw: np.random.Generator, traits: Traits) -> str:
-    if traits.is_male:
-        styles = {
-            "short01": 0.22,
-            "short02": 0.22,
-            "short03": 0.1,
-            "short04": 0.14,
-            "ponytail01": 0.02,
-            "bald": 0.12,
-            "buzz": 0.18,
-        }
-    else:
-        styles = {
-            "bob02": 0.16,
-            "braid01": 0.2,
-            "long01": 0.24,
-            "ponytail01": 0.28,
-            "short03": 0.05,
-            "short01": 0.03,
-            "buzz": 0.04,
-        }
-    names, weights = list(styles), np.array(list(styles.values()))
-    return names[draw.choice(len(names), p=weights / weights.sum())]
+def _pick_hair(pack: AssetPack, draw: np.random.Generator, traits: Traits) -> str:
+    """A style that suits; styles that this module has never heard of are taken as rare."""
+    male = {"short01": 0.22, "short02": 0.22, "short03": 0.1, "short04": 0.14, "ponytail01": 0.02, "long01": 0.02}
+    female = {"bob02": 0.18, "braid01": 0.2, "long01": 0.22, "ponytail01": 0.26, "short03": 0.06, "short01": 0.03}
+    known = male if traits.is_male else female
+    shares = {name: known.get(name, 0.0 if name in male or name in female else 0.05) for name in pack.names("hair")}
+    shares |= {"bald": 0.10 + 0.08 * (traits.age > 50), "buzz": 0.16} if traits.is_male else {"buzz": 0.03, "bald": 0.005}
+    weights = np.array(list(shares.values()))
+    return list(shares)[draw.choice(len(shares), p=weights / weights.sum())]
+
+
+def _pick_clothes(pack: AssetPack, draw: np.random.Generator, traits: Traits) -> str:
+    """Of their own gender mostly; plain ones of the other now and then."""
+    own, other = ("male_", "female_") if traits.is_male else ("female_", "male_")
+    names = pack.names("clothes")
+    shares = np.array([1.0 if n.startswith(own) else 0.25 * (other == "male_" and "casual" in n) for n in names])
+    return names[draw.choice(len(names), p=shares / shares.sum())]
 
 
 def _pick_hair_colour(draw: np.random.Generator, traits: Traits) -> str:
@@ -234,13 +232,11 @@ def _pick_hair_colour(draw: np.random.Generator, traits: Traits) -> str:
     grey = float(np.clip((traits.age - 38) / 40, 0, 0.85))
     if draw.random() < grey:
         return "white" if draw.random() < grey * 0.6 else "grey"
-    if draw.random() < 0.06:
-        return str(draw.choice(_DYES))
     names, shares = list(weights), np.array(list(weights.values()))
     return names[draw.choice(len(names), p=shares / shares.sum())]
 
 
-def _skin_look(seed: int, traits: Traits, hair: str, hair_linear: np.ndarray) -> SkinLook:
+def _skin_look(seed: int, traits: Traits, hair: str, hair_linear: np.ndarray, beard_linear: np.ndarray) -> SkinLook:
     tone, warmth = sample_tone(seed, traits.ancestry)
     draw = numpy_generator(seed, "skin look")
     styles = ("none", "stubble", "moustache", "goatee", "full")
@@ -257,6 +253,7 @@ def _skin_look(seed: int, traits: Traits, hair: str, hair_linear: np.ndarray) ->
     return SkinLook(
         tone=tone, warmth=warmth + red, freckles=float(draw.uniform(0.2, 1)) * freckled, moles=int(draw.poisson(1.6)),
         redness=float(draw.uniform(0, 1) * np.clip(1 - tone * 1.5, 0.1, 1)), wrinkles=float(np.clip((traits.age - 40) / 40, 0, 1)),
-        beard_style=beard, beard_density=float(density), hair_colour=tuple(np.sqrt(hair_linear)), scalp=scalp,
+        beard_style=beard, beard_density=float(density), hair_colour=tuple(np.sqrt(hair_linear)),
+        beard_colour=tuple(np.sqrt(beard_linear)), scalp=scalp,
         scalp_density=float(draw.uniform(0.55, 0.95)), lip_colour=tuple(lips), shadow_colour=tuple(shadow), **strength,
     )  # fmt: skip

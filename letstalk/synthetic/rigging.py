@@ -26,7 +26,7 @@ from letstalk.synthetic.parts import Joined, Part
 from letstalk.synthetic.person import Contact, Rig
 
 SEAL_UNITS = {"mouth-parling": -0.25}
-LIP_TO_TEETH_UNITS = {"mouth-elevation": 0.3, "mouth-eversion": -0.35, "mouth-part-later": 0.06}
+LIP_TO_TEETH_UNITS = {"mouth-elevation": 0.12, "mouth-eversion": -0.35}
 
 
 @dataclass(frozen=True)
@@ -134,12 +134,13 @@ def _moved(face: Face, base_basis: np.ndarray, weights: np.ndarray) -> np.ndarra
 def _rest(face: Face, base_basis: np.ndarray) -> np.ndarray:
     """The neutral face of this person: a hint of expression of their own, and lips brought together until they touch."""
     draw = numpy_generator(face.seed, "rest")
-    brow_inner, brow = draw.uniform(0, 0.45), draw.uniform(-0.2, 0.35)
+    # MakeHuman's neutral brows sit low and look cross.
+    brow_inner, brow = draw.uniform(0.1, 0.6), draw.uniform(0.0, 0.5)
     eyes = draw.uniform(0.0, 0.25)
     rest = _units({
         "eye-left-opened-up": eyes, "eye-right-opened-up": eyes, "eyebrows-left-inner-up": brow_inner,
         "eyebrows-right-inner-up": brow_inner, "eyebrows-left-up": brow, "eyebrows-right-up": brow,
-        "mouth-corner-puller": draw.uniform(0.02, 0.2),
+        "mouth-corner-puller": draw.uniform(0.04, 0.28),
     })  # fmt: skip
     lips = face.pack.anatomy.lips
     middle = slice(3, -3)
@@ -210,7 +211,7 @@ def _teeth_edge(joined: Joined, parts: list[Part], face: Face) -> np.ndarray:
     for station, place in enumerate(x):
         near = teeth[np.abs(teeth[:, 0] - place) < 0.06]
         near = near if len(near) else teeth[np.argsort(np.abs(teeth[:, 0] - place))[:8]]
-        found[station] = [place, height + 0.018, near[:, 2].max() + 0.012]
+        found[station] = [place, height + 0.030, near[:, 2].max() + 0.012]
     return found
 
 

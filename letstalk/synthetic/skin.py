@@ -35,6 +35,7 @@ class SkinLook:
     beard_style: str  # none, stubble, moustache, goatee, full
     beard_density: float
     hair_colour: tuple[float, float, float]
+    beard_colour: tuple[float, float, float]
     scalp: str  # bare, buzz, roots
     scalp_density: float
     lipstick: float
@@ -159,6 +160,10 @@ def _add_marks(head: np.ndarray, maps: HeadMaps, look: SkinLook, draw: np.random
     blotches = 0.014 * _noise(draw, 24) + 0.010 * _noise(draw, 96)
     pores = 0.03 * np.minimum(draw.standard_normal(head.shape[:2], np.float32), 0.6)
     head *= np.exp(blotches + pores * (0.4 + 0.6 * maps.sun))[..., None]
+    if look.wrinkles > 0:
+        depth = look.wrinkles * (1 + 0.35 * _noise(draw, 40)) * maps.creases
+        head *= np.exp(-depth[..., None] * np.array([0.20, 0.26, 0.26], np.float32))
+        head *= np.exp(-(look.wrinkles * maps.under_eyes)[..., None] * np.array([0.14, 0.17, 0.13], np.float32))
     red = look.redness * maps.sun * (1 + 0.3 * _noise(draw, 48))
     head *= np.exp(red[..., None] * np.array([0.03, -0.06, -0.05], np.float32))
     if look.freckles > 0:
@@ -190,7 +195,7 @@ def _add_short_hair(head: np.ndarray, maps: HeadMaps, look: SkinLook, draw: np.r
         region = masks[look.beard_style]
         if look.beard_style != "stubble":  # the rest of the jaw is shaved, never quite
             region = np.maximum(region, 0.18 * maps.beard)
-        _paint_strands(head, region, look.beard_density, colour, draw)
+        _paint_strands(head, region, look.beard_density, np.asarray(look.beard_colour, np.float32) * 0.75, draw)
     if look.scalp == "buzz":
         ragged = smooth(maps.hairline + 0.025 * _noise(draw, 60), 0.0, 0.09) * maps.scalp
         _paint_strands(head, ragged, look.scalp_density, colour, draw)

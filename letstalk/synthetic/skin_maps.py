@@ -84,6 +84,7 @@ class HeadMaps:
     goatee: np.ndarray
     beard: np.ndarray  # jaw, chin and sideburns with the moustache
     sun: np.ndarray  # nose and upper cheeks: where freckles are
+    creases: np.ndarray  # lines that deepen with age, -1 lit ridge .. 1 dark fold
 
 
 def find_head_maps(pack: AssetPack) -> HeadMaps:
@@ -117,7 +118,8 @@ def find_head_maps(pack: AssetPack) -> HeadMaps:
             np.exp(-(((ey - opening_top) / 0.012) ** 2)), 0.7 * np.exp(-(((ey - opening_bottom) / 0.009) ** 2))
         ),
         under_eyes=np.exp(-(((x - 0.27) / 0.13) ** 2 + ((y - (eye[1] - 0.12)) / 0.055) ** 2)) * smooth(z, 1.1, 1.25),
-        scalp=scalp, hairline=np.where(z > -8, hairline, 1).astype(np.float32), sun=_sun(x, y, z), **beards,
+        scalp=scalp, hairline=np.where(z > -8, hairline, 1).astype(np.float32), sun=_sun(x, y, z),
+        creases=_creases(position, eye), **beards,
     )  # fmt: skip
 
 
@@ -162,3 +164,35 @@ def _sun(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
     cheeks = np.exp(-(((x - 0.35) / 0.2) ** 2 + ((y - 7.2) / 0.16) ** 2))
     rest = 0.25 * smooth(z, 0.9, 1.2)
     return np.maximum(np.maximum(nose, cheeks), rest) * smooth(z, 0.8, 1.05)
+
+
+def _creases(position: np.ndarray, eye: np.ndarray) -> np.ndarray:
+    """Forehead lines, the frown, crow's feet, bags under the eyes, folds from nose to mouth and below its corners."""
+    x, y, z = np.abs(position[..., 0]), position[..., 1], position[..., 2]
+    wave = 0.012 * np.sin(9 * position[..., 0]) + 0.008 * np.sin(23 * position[..., 0] + 1)
+    found = np.zeros(x.shape, np.float32)
+
+    def fold(distance: np.ndarray, width: float, where: np.ndarray, depth: float) -> None:
+        t = distance / width
+        # A dark fold with a lit ridge under it reads as relief under any light from above.
+        found[:] += depth * where * (np.exp(-(t**2)) - 0.45 * np.exp(-((t + 1.6) ** 2)))
+
+    forehead = smooth(x, 0.42, 0.25) * smooth(z, 1.1, 1.3)
+    for height, depth in ((0.37, 0.8), (0.45, 1.0), (0.54, 0.7)):
+        fold(y - eye[1] - height - wave + 0.05 * x, 0.011, forehead, depth)
+    frown = smooth(np.abs(y - eye[1] - 0.20), 0.10, 0.04) * smooth(z, 1.2, 1.35)
+    fold(x - 0.055, 0.010, frown, 0.7)
+    outer_x, outer_y = x - eye[0] - 0.15, y - eye[1]
+    beside = smooth(outer_x, 0.0, 0.04) * smooth(outer_x, 0.17, 0.08)
+    for slope in (0.55, 0.12, -0.35):
+        fold(outer_y - slope * outer_x + 0.01, 0.008, beside, 0.7)
+    below = smooth(np.abs(x - eye[0] + 0.02), 0.15, 0.08) * smooth(z, 1.1, 1.25)
+    for drop, depth in ((0.105, 0.8), (0.145, 0.5)):
+        fold(y - eye[1] + drop - 0.9 * (x - eye[0]) ** 2, 0.010, below, depth)
+    # Nose to mouth: x grows from the wing of the nose to beside the corner of the mouth.
+    share = (7.10 - y) / 0.30
+    beside_mouth = smooth(share, 0.0, 0.2) * smooth(share, 1.15, 0.8) * smooth(z, 0.9, 1.1)
+    fold(0.19 + 0.13 * np.clip(share, 0, 1.2) ** 1.3 - x, 0.016, beside_mouth, 1.0)
+    marionette = smooth(y, 6.58, 6.68) * smooth(y, 6.84, 6.76) * smooth(z, 0.9, 1.1)
+    fold(0.27 - x, 0.014, marionette, 0.6)
+    return np.clip(found, -1, 1.3)

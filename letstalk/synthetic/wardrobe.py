@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ from letstalk.synthetic.assets import AssetPack, Proxy
 from letstalk.synthetic.parts import Part
 from letstalk.synthetic.skin_maps import smooth
 
+_CLOTH_PX = 512
 UPPER_TEETH_FIRST = 15060  # base vertices of the upper row start here
 
 
@@ -34,7 +36,7 @@ def teeth_part(pack: AssetPack, base: np.ndarray, draw: np.random.Generator) -> 
     shade = draw.uniform(0.82, 1.04)
     yellow = draw.uniform(0, 0.12)
     tint = (1.08 * shade, 1.05 * shade * (1 - 0.25 * yellow), 0.97 * shade * (1 - yellow))
-    return Part(**{**part.__dict__, "surface": {"tint": tint}})
+    return replace(part, surface={"tint": tint})
 
 
 def tongue_part(pack: AssetPack, base: np.ndarray) -> Part:
@@ -66,10 +68,13 @@ def hair_part(
     centre = positions.mean(0)
     positions += (positions - centre) * (draw.uniform(-0.01, 0.05) + draw.normal(0, 0.012, 3)).astype(np.float32)
     _change_length(positions, float(eyes[:, 1].mean()), float(draw.uniform(0.72, 1.12)))
-    if draw.random() < 0.5:
-        positions[:, 0] *= -1
+    mirrored = draw.random() < 0.5
     _lift_fringe(positions, eyes, float(draw.uniform(0.11, 0.2)))
-    return part
+    if not mirrored:
+        return part
+    positions[:, 0] *= -1
+    # Turned inside out by the mirror: without this the hair would shade as if from within.
+    return replace(part, triangles=part.triangles[:, ::-1].copy(), uv_triangles=part.uv_triangles[:, ::-1].copy())
 
 
 def _change_length(positions: np.ndarray, eye_height: float, share: float) -> None:
@@ -90,13 +95,38 @@ def _lift_fringe(positions: np.ndarray, eyes: np.ndarray, rise: float) -> None:
 
 
 def clothes_part(pack: AssetPack, name: str, base: np.ndarray, draw: np.random.Generator) -> Part:
-    texture = cv2.resize(pack.texture(name), (512, 512), interpolation=cv2.INTER_AREA)
+    """The garment in other colours, now and then with a woven or printed pattern over its own."""
+    texture = cv2.resize(pack.texture(name), (_CLOTH_PX, _CLOTH_PX), interpolation=cv2.INTER_AREA)
     hsv = cv2.cvtColor(np.ascontiguousarray(texture[..., :3]), cv2.COLOR_RGB2HSV).astype(np.float32)
     hsv[..., 0] = (hsv[..., 0] + draw.uniform(0, 180)) % 180
-    hsv[..., 1] = np.clip(hsv[..., 1] * draw.uniform(0.2, 1.2), 0, 255)
-    hsv[..., 2] = np.clip(hsv[..., 2] * draw.uniform(0.45, 1.3), 0, 255)
-    rgb = cv2.cvtColor(hsv.astype(np.uint8), cv2.COLOR_HSV2RGB)
-    return proxy_part(pack, name, base, np.dstack([rgb, texture[..., 3]]))
+    hsv[..., 1] = np.clip(hsv[..., 1] * draw.choice([0.15, 0.4, 0.7, 1.1]), 0, 230)
+    hsv[..., 2] = np.clip(hsv[..., 2] * draw.uniform(0.4, 1.25) + draw.uniform(0, 25), 0, 245)
+    rgb = cv2.cvtColor(hsv.astype(np.uint8), cv2.COLOR_HSV2RGB).astype(np.float32) / 255
+    if draw.random() < 0.5:  # whole cloth in one colour: folds and seams stay, prints go
+        light = cv2.GaussianBlur(rgb.mean(2), (0, 0), 0.8)[..., None]
+        rgb = random_colour(draw, (0.0, 0.75), (0.12, 0.95)) * (0.45 + 0.55 * light / max(float(np.median(light)), 0.08))
+    if draw.random() < 0.35 and "elegant" not in name:
+        mask = _pattern(draw)[..., None] * draw.uniform(0.4, 1.0)
+        rgb = rgb + mask * (rgb.mean() * 0.4 + 0.6 * random_colour(draw, (0.0, 0.8), (0.1, 0.95)) - rgb)
+    painted = cv2.convertScaleAbs(np.clip(rgb, 0, 1), alpha=255)
+    return proxy_part(pack, name, base, np.dstack([painted, texture[..., 3]]))
+
+
+def _pattern(draw: np.random.Generator) -> np.ndarray:
+    """(_CLOTH_PX, _CLOTH_PX) 0..1: stripes, checks, dots or melange."""
+    y, x = np.mgrid[0:_CLOTH_PX, 0:_CLOTH_PX].astype(np.float32) / _CLOTH_PX
+    count = draw.integers(18, 60)
+    wide = draw.uniform(-0.5, 0.6)
+    kind = draw.integers(4)
+    stripes = [smooth(np.sin(2 * np.pi * count * axis), wide, wide + 0.25) for axis in (x, y)]
+    if kind == 0:
+        return stripes[int(draw.integers(2))]
+    if kind == 1:
+        return 0.5 * (stripes[0] + stripes[1])
+    if kind == 2:
+        cell = count * 0.8
+        return smooth(np.hypot((x * cell) % 1 - 0.5, (y * cell) % 1 - 0.5), 0.28, 0.22)
+    return np.clip(0.5 + 0.3 * draw.standard_normal((_CLOTH_PX, _CLOTH_PX), np.float32), 0, 1)
 
 
 def random_colour(draw: np.random.Generator, saturation: tuple[float, float], value: tuple[float, float]) -> np.ndarray:
