@@ -20,6 +20,7 @@ import numpy as np
 from letstalk.types import FPS
 
 PLAYLIST_NAME = "index.m3u8"
+SEGMENT_FILES = "segment*"  # finished and unfinished ones
 TS_PACKET_BYTES = 188
 TS_CLOCK = Fraction(1, 90_000)
 

@@ -16,7 +16,7 @@ import numpy as np
 from letstalk.errors import OutputError
 from letstalk.media.encoder import FilmEncoder, SourceFeed, SpeechFeed, VideoSettings
 from letstalk.media.files import can_rename_into, check_target, output_error, partial_name
-from letstalk.media.hls import PLAYLIST_NAME, Segment, SegmentPlan
+from letstalk.media.hls import PLAYLIST_NAME, SEGMENT_FILES, Segment, SegmentPlan
 from letstalk.media.jobs import JobFolder
 from letstalk.types import FPS, SAMPLES_PER_FRAME, num_frames_for_samples
 
@@ -219,8 +219,8 @@ class VideoWriter:
     def _remove_all(self) -> None:
         if self._partial is not None:
             self._partial.unlink(missing_ok=True)
-        for segment in self._segments:
-            segment.path.unlink(missing_ok=True)
+        for file in self._job.path.glob(SEGMENT_FILES):
+            file.unlink(missing_ok=True)
         self._closed.clear()
         (self._job.path / PLAYLIST_NAME).unlink(missing_ok=True)
         if self._owns_job:

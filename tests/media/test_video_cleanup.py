@@ -168,6 +168,7 @@ def test_full_disk(tmp_path, cache, limit, hls):
             print(error)
         print(len(threading.enumerate()))
         if job:
+            assert [path.name for path in job.path.iterdir()] == ["owner.json"]
             job.remove()
         """,
         tmp_path,
