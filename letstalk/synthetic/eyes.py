@@ -47,7 +47,9 @@ def eyes_part(centre: np.ndarray, radius: np.ndarray, texture: np.ndarray, refer
     uv = 0.5 + np.stack([spread * np.cos(around.reshape(-1)), spread * np.sin(around.reshape(-1))], 1)
     uv = np.vstack([[0.5, 0.5], uv]).astype(np.float32)
     triangles = _fan_and_rings(_RINGS, _SEGMENTS)
-    positions = np.concatenate([centre[side] + ball * radius[side] * _BALL_SHARE for side in range(2)]).astype(np.float32)
+    positions = np.concatenate([centre[side] + ball * radius[side] * _BALL_SHARE for side in range(2)]).astype(
+        np.float32
+    )
     both = np.concatenate([triangles, triangles + len(ball)])
     bound = np.repeat(np.asarray(reference, np.int32), len(ball))[:, None].repeat(3, 1)
     weights = np.tile(np.float32([1, 0, 0]), (len(positions), 1))

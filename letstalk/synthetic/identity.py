@@ -210,7 +210,9 @@ def _pick_hair(pack: AssetPack, draw: np.random.Generator, traits: Traits) -> st
     female = {"bob02": 0.18, "braid01": 0.2, "long01": 0.22, "ponytail01": 0.26, "short03": 0.06, "short01": 0.03}
     known = male if traits.is_male else female
     shares = {name: known.get(name, 0.0 if name in male or name in female else 0.05) for name in pack.names("hair")}
-    shares |= {"bald": 0.10 + 0.08 * (traits.age > 50), "buzz": 0.16} if traits.is_male else {"buzz": 0.03, "bald": 0.005}
+    shares |= (
+        {"bald": 0.10 + 0.08 * (traits.age > 50), "buzz": 0.16} if traits.is_male else {"buzz": 0.03, "bald": 0.005}
+    )
     weights = np.array(list(shares.values()))
     return list(shares)[draw.choice(len(shares), p=weights / weights.sum())]
 

@@ -104,7 +104,9 @@ def clothes_part(pack: AssetPack, name: str, base: np.ndarray, draw: np.random.G
     rgb = cv2.cvtColor(hsv.astype(np.uint8), cv2.COLOR_HSV2RGB).astype(np.float32) / 255
     if draw.random() < 0.5:  # whole cloth in one colour: folds and seams stay, prints go
         light = cv2.GaussianBlur(rgb.mean(2), (0, 0), 0.8)[..., None]
-        rgb = random_colour(draw, (0.0, 0.75), (0.12, 0.95)) * (0.45 + 0.55 * light / max(float(np.median(light)), 0.08))
+        rgb = random_colour(draw, (0.0, 0.75), (0.12, 0.95)) * (
+            0.45 + 0.55 * light / max(float(np.median(light)), 0.08)
+        )
     if draw.random() < 0.35 and "elegant" not in name:
         mask = _pattern(draw)[..., None] * draw.uniform(0.4, 1.0)
         rgb = rgb + mask * (rgb.mean() * 0.4 + 0.6 * random_colour(draw, (0.0, 0.8), (0.1, 0.95)) - rgb)
