@@ -180,7 +180,9 @@ def _add_mole(head: np.ndarray, maps: HeadMaps, draw: np.random.Generator) -> No
     row, column = int(rows[pick]), int(columns[pick])
     radius = draw.uniform(0.8, 2.4)
     reach = int(np.ceil(radius)) + 2
-    window = slice(max(row - reach, 0), row + reach + 1), slice(max(column - reach, 0), column + reach + 1)
+    height, width = maps.face.shape  # a mole at the rim of the picture is cut by it
+    rows_px = slice(max(row - reach, 0), min(row + reach + 1, height))
+    window = rows_px, slice(max(column - reach, 0), min(column + reach + 1, width))
     y, x = np.ogrid[window]
     mask = smooth(np.hypot(y - row, x - column), radius + 1, radius - 0.6) * draw.uniform(0.4, 0.8)
     patch = head[window]
