@@ -53,6 +53,7 @@ def train(
     minutes: Annotated[
         float, typer.Option(min=0.01, help="Training time in all; the rate falls to zero at its end.")
     ] = 35,
+    init: Annotated[Path | None, typer.Option(help="Folder of weights to begin with instead of random ones.")] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or another device.")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
@@ -63,6 +64,7 @@ def train(
 ) -> None:
     """Train the reader; weights are written every three minutes to OUT/weights."""
     from letstalk.reader.batches import BatchSettings
+    from letstalk.reader.network import ReaderNetwork
     from letstalk.reader.pool import Pool
     from letstalk.reader.train import Trainer, TrainSettings, new_network
     from letstalk.reader.train import train as run
@@ -72,7 +74,8 @@ def train(
     chosen_device, chosen_dtype = RuntimePlan.choose(device, dtype, threads).apply()
     frames = Pool(pool)
     settings = TrainSettings(minutes=minutes, batches=BatchSettings(seed=seed))
-    trainer = Trainer(out, new_network(frames, LANDMARK_NAMES, seed), settings, chosen_device)
+    network = new_network(frames, LANDMARK_NAMES, seed) if init is None else ReaderNetwork.load(init)
+    trainer = Trainer(out, network, settings, chosen_device)
     resumed = trainer.resume()
     print(f"{len(frames)} frames, {'resumed at' if resumed else 'from'} step {trainer.progress.step}", flush=True)
     run(trainer, frames, chosen_dtype, workers, lambda line: print(line, flush=True))

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from letstalk.reader.geometry import EYE, FACE, MOUTH
-from letstalk.reader.network import EyeOutput, MouthOutput, ReaderNetwork
+from letstalk.reader.network import EyeOutput, FaceOutput, MouthOutput, Points, ReaderNetwork
 
 HIDDEN_WEIGHT = 0.3
 OPEN_GAP = 0.02  # eye distances: below it a mouth counts as closed
@@ -20,30 +20,56 @@ Batch = dict[str, torch.Tensor]
 Terms = dict[str, torch.Tensor]
 
 WEIGHTS: dict[str, float] = {
-    "face.points": 10.0, "face.rotation": 1.0, "face.is_face": 0.3,
-    "mouth.points": 5.0, "mouth.gap": 10.0, "mouth.gap_error": 0.05, "mouth.open": 0.3, "mouth.width": 3.0,
-    "eye.points": 10.0, "eye.opening": 10.0, "eye.gaze": 1.0,
+    "face.points": 10.0, "face.maps": 0.3, "face.rotation": 1.0, "face.is_face": 0.3,
+    "mouth.points": 5.0, "mouth.maps": 0.15,
+    "mouth.gap": 10.0, "mouth.gap_error": 0.05, "mouth.open": 0.3, "mouth.width": 3.0,
+    "eye.points": 10.0, "eye.maps": 0.3, "eye.opening": 10.0, "eye.gaze": 1.0,
     "finder.score": 1.0, "finder.shift": 0.3, "finder.size": 1.0,
 }  # fmt: skip
 
 
-def point_distance(found: torch.Tensor, truth: torch.Tensor, visible: torch.Tensor, unit: float) -> torch.Tensor:
+def point_distance(found: Points, truth: torch.Tensor, visible: torch.Tensor, unit: float) -> torch.Tensor:
     """Mean distance (n,) in eye distances of points (n, k, 2) in patch pixels."""
-    distance = ((found - truth) * unit).square().sum(-1).add(1e-6).sqrt()
+    distance = ((found.places - truth) * unit).square().sum(-1).add(1e-6).sqrt()
     weight = HIDDEN_WEIGHT + (1 - HIDDEN_WEIGHT) * visible
     return (distance * weight).sum(-1) / weight.sum(-1)
 
 
+def map_surprise(found: Points, truth: torch.Tensor, visible: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy (n,) of the heat maps with the four cells round each true place.
+
+    Centres of mass alone learn slowly: at the start every cell pulls on them equally. Points outside of the patch do
+    not count.
+    """
+    count, points, height, width = found.logits.shape
+    logs = found.logits.flatten(2).log_softmax(-1)
+    cells = (truth + 0.5) / found.stride - 0.5
+    last = torch.tensor([width - 1, height - 1], device=truth.device)
+    inside = ((cells > -1) & (cells < last + 1)).all(-1).float()
+    low = cells.clamp(min=0).minimum(last - 1e-3).floor()
+    share = (cells - low).clamp(0, 1)
+    surprise = torch.zeros(count, points, device=truth.device)
+    for dx in (0, 1):
+        for dy in (0, 1):
+            weight = (share[..., 0] if dx else 1 - share[..., 0]) * (share[..., 1] if dy else 1 - share[..., 1])
+            index = ((low[..., 1] + dy) * width + low[..., 0] + dx).long()
+            surprise = surprise - weight * logs.gather(-1, index[..., None])[..., 0]
+    counted = inside * (HIDDEN_WEIGHT + (1 - HIDDEN_WEIGHT) * visible)
+    return (surprise * counted).sum(-1) / counted.sum(-1).clamp(min=1)
+
+
 def face_terms(network: ReaderNetwork, batch: Batch) -> Terms:
-    points, rotation, logit = network.face(batch["face"])
+    out: FaceOutput = network.face(batch["face"])
     is_face = batch["is_face"]
     share = is_face / is_face.sum().clamp(min=1)
-    distance = point_distance(points, batch["face_points"], batch["face_visible"], FACE.unit)
-    turned = (rotation - batch["face_rotation"]).abs().mean((1, 2))
+    distance = point_distance(out.points, batch["face_points"], batch["face_visible"], FACE.unit)
+    surprise = map_surprise(out.points, batch["face_points"], batch["face_visible"])
+    turned = (out.rotation - batch["face_rotation"]).abs().mean((1, 2))
     return {
         "face.points": (distance * share).sum(),
+        "face.maps": (surprise * share).sum(),
         "face.rotation": (turned * share).sum(),
-        "face.is_face": F.binary_cross_entropy_with_logits(logit, is_face),
+        "face.is_face": F.binary_cross_entropy_with_logits(out.logit, is_face),
     }
 
 
@@ -53,6 +79,7 @@ def mouth_terms(network: ReaderNetwork, batch: Batch) -> Terms:
     log_error = out.log_gap_error.clamp(min=LEAST_LOG_ERROR)
     return {
         "mouth.points": point_distance(out.points, batch["mouth_points"], batch["mouth_visible"], MOUTH.unit).mean(),
+        "mouth.maps": map_surprise(out.points, batch["mouth_points"], batch["mouth_visible"]).mean(),
         # A hundredth matters more where lips nearly meet than in a yawn.
         "mouth.gap": (error * 0.1 / (0.05 + batch["gap"])).mean(),
         # Laplace likelihood for the width alone: it must not make hard mouths count less for the gap itself.
@@ -71,6 +98,7 @@ def eye_terms(network: ReaderNetwork, batch: Batch) -> Terms:
     gaze = (out.gaze - batch["gaze"].flatten(0, 1)).abs().mean(-1)
     return {
         "eye.points": distance.mean(),
+        "eye.maps": map_surprise(out.points, truth, visible).mean(),
         "eye.opening": (out.opening - opening).abs().mean(),
         "eye.gaze": (gaze * seen).sum() / seen.sum().clamp(min=1),
     }

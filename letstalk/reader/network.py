@@ -1,7 +1,7 @@
 """Four small networks in one module: finder (where are faces), face (landmarks, pose), mouth and eye (details).
 
-Without normalisation layers: on a CPU their backward pass costs more than the convolutions. Residual branches start at
-zero instead, so that every block begins as the identity and depth does no harm. Pictures enter as float in -1..1,
+Without normalisation layers: on a CPU their backward pass costs more than the convolutions. Careful initial weights do
+their work (`initialise`). Pictures enter as float in -1..1,
 (n, 3, h, w), channels last in memory. Points leave in pixels of the patch, mouths in eye distances.
 """
 
@@ -79,45 +79,68 @@ class Residual(nn.Module):
         middle = middle or channels
         self.first = nn.Conv2d(channels, middle, 3, 1, 1)
         self.second = nn.Conv2d(middle, channels, 3, 1, 1)
-        nn.init.zeros_(self.second.weight)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return F.relu(x + self.second(F.relu(self.first(x))))
 
 
+@dataclass(frozen=True)
+class Points:
+    """Points in pixels of the patch, and the heat maps that they are the centres of mass of."""
+
+    places: torch.Tensor  # (n, k, 2) float32
+    logits: torch.Tensor  # (n, k, h, w) float32, one for each cell of `stride` pixels
+    stride: int
+
+
 class HeatMapPoints(nn.Module):
-    """Points as the centre of mass of soft heat maps (n, k, h, w), in pixels of a patch `stride` times finer."""
+    """Features (n, c, h, w) to `num_points` points of a patch `stride` times finer."""
 
     def __init__(self, channels: int, num_points: int, stride: int) -> None:
         super().__init__()
         self.maps = nn.Conv2d(channels, num_points, 1)
         self.stride = stride
 
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
+    def forward(self, features: torch.Tensor) -> Points:
         logits = self.maps(features).float()
         count, points, height, width = logits.shape
         weights = logits.reshape(count, points, -1).softmax(-1).reshape(logits.shape)
         xs = torch.arange(width, device=logits.device, dtype=torch.float32)
         ys = torch.arange(height, device=logits.device, dtype=torch.float32)
         cells = torch.stack([(weights.sum(2) * xs).sum(-1), (weights.sum(3) * ys).sum(-1)], -1)
-        return (cells + 0.5) * self.stride - 0.5
+        return Points((cells + 0.5) * self.stride - 0.5, logits, self.stride)
 
 
 class Readout(nn.Module):
-    """Numbers from features: squeezed, flattened (places matter), one hidden layer. Always in float32."""
+    """Numbers from features and from points: one hidden layer over both, always in float32.
 
-    def __init__(self, channels: int, squeezed: int, height: int, width: int, hidden: int, outputs: int) -> None:
+    Most of pose, gap and opening is said by the points already; the features know what points cannot tell.
+    """
+
+    def __init__(
+        self, features: tuple[int, int, int], squeezed: int, num_points: int, hidden: int, outputs: int
+    ) -> None:
+        """`features` is (channels, height, width); they are squeezed to fewer channels and flattened."""
         super().__init__()
+        channels, height, width = features
         self.squeeze = nn.Conv2d(channels, squeezed, 1)
-        self.hidden = nn.Linear(squeezed * height * width, hidden)
+        self.hidden = nn.Linear(squeezed * height * width + 2 * num_points, hidden)
         self.out = nn.Linear(hidden, outputs)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
 
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
+    def forward(self, features: torch.Tensor, points: Points) -> torch.Tensor:
         flat = F.relu(self.squeeze(features)).float().flatten(1)
+        # What the numbers want must not move the points.
+        side = points.stride * max(points.logits.shape[-2:])
+        places = 8 * (points.places.detach() / side - 0.5)
         with torch.autocast(flat.device.type, enabled=False):
-            return self.out(F.relu(self.hidden(flat)))
+            return self.out(F.relu(self.hidden(torch.cat([flat, places.flatten(1)], -1))))
+
+
+@dataclass(frozen=True)
+class FaceOutput:
+    points: Points
+    rotation: torch.Tensor  # (n, 3, 3) of the head against the camera, as the patch shows it
+    logit: torch.Tensor  # (n,) that this is a face, here and of this size
 
 
 class FaceNet(nn.Module):
@@ -138,9 +161,10 @@ class FaceNet(nn.Module):
         self.join = Residual(middle)
         self.fine = _conv(fine, fine + 8)
         self.points = HeatMapPoints(fine + 8, len(config.landmark_names), 4)
-        self.whole = Readout(least, 32, FACE.height // 32, FACE.width // 32, 64, 7)
+        cells = (least, FACE.height // 32, FACE.width // 32)
+        self.whole = Readout(cells, 32, len(config.landmark_names), 64, 7)
 
-    def forward(self, patches: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def forward(self, patches: torch.Tensor) -> FaceOutput:
         a = self.stem(F.pixel_unshuffle(patches, 4))
         b = self.down1(a)
         c = self.down2(b)
@@ -148,8 +172,8 @@ class FaceNet(nn.Module):
         c = F.relu(c + _doubled(self.up3(d)))
         b = self.join(F.relu(b + _doubled(self.up2(c))))
         points = self.points(self.fine(F.relu(a + _doubled(self.up1(b)))))
-        numbers = self.whole(d)
-        return points, _rotation(numbers[:, :6]), numbers[:, 6]
+        numbers = self.whole(d, points)
+        return FaceOutput(points, _rotation(numbers[:, :6]), numbers[:, 6])
 
 
 def _doubled(features: torch.Tensor) -> torch.Tensor:
@@ -167,7 +191,7 @@ def _rotation(numbers: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class MouthOutput:
-    points: torch.Tensor  # (n, 14, 2) pixels of the patch
+    points: Points
     gap: torch.Tensor  # (n,) eye distances
     log_gap_error: torch.Tensor  # (n,) log of the expected absolute error of the gap
     width: torch.Tensor  # (n,) eye distances
@@ -187,19 +211,20 @@ class MouthNet(nn.Module):
         self.up = nn.Conv2d(coarse, middle, 1)
         self.join = _conv(middle, middle)
         self.points = HeatMapPoints(middle, len(config.mouth), 4)
-        self.numbers = Readout(coarse, 16, MOUTH.height // 8, MOUTH.width // 8, 40, 4)
+        cells = (coarse, MOUTH.height // 8, MOUTH.width // 8)
+        self.numbers = Readout(cells, 16, len(config.mouth), 40, 4)
 
     def forward(self, patches: torch.Tensor) -> MouthOutput:
         middle = self.down1(self.stem(F.pixel_unshuffle(patches, 2)))
         coarse = self.down2(middle)
         points = self.points(self.join(F.relu(middle + _doubled(self.up(coarse)))))
-        gap, log_error, width, logit = self.numbers(coarse).unbind(-1)
+        gap, log_error, width, logit = self.numbers(coarse, points).unbind(-1)
         return MouthOutput(points, self.TYPICAL_GAP + gap, log_error - 3.0, self.TYPICAL_WIDTH + width, logit)
 
 
 @dataclass(frozen=True)
 class EyeOutput:
-    points: torch.Tensor  # (n, 5, 2) pixels of the patch
+    points: Points
     opening: torch.Tensor  # (n,) largest opening of the lids / width of this eye
     gaze: torch.Tensor  # (n, 2) radians against the head: yaw + towards the outer corner, pitch + up
 
@@ -217,13 +242,14 @@ class EyeNet(nn.Module):
         self.up = nn.Conv2d(coarse, fine, 1)
         self.join = _conv(fine, fine)
         self.points = HeatMapPoints(fine, len(config.eyes[0]), 2)
-        self.numbers = Readout(coarse, 8, EYE.height // 4, EYE.width // 4, 32, 3)
+        cells = (coarse, EYE.height // 4, EYE.width // 4)
+        self.numbers = Readout(cells, 8, len(config.eyes[0]), 32, 3)
 
     def forward(self, patches: torch.Tensor) -> EyeOutput:
         fine = self.stem(F.pixel_unshuffle(patches, 2))
         coarse = self.down(fine)
         points = self.points(self.join(F.relu(fine + _doubled(self.up(coarse)))))
-        numbers = self.numbers(coarse)
+        numbers = self.numbers(coarse, points)
         return EyeOutput(points, self.TYPICAL_OPENING + numbers[:, 0], numbers[:, 1:])
 
 
@@ -257,6 +283,23 @@ class FinderNet(nn.Module):
         return self.out(self.join(F.relu(b + _doubled(self.up2(c))))).float()
 
 
+def initialise(network: nn.Module) -> None:
+    """He's scale everywhere: with PyTorch's default the signal fades by half in each layer and nothing is learnt.
+
+    Residual branches and readouts end at zero.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    for module in network.modules():
+        if isinstance(module, Residual):
+            nn.init.zeros_(module.second.weight)
+        if isinstance(module, Readout):
+            nn.init.zeros_(module.out.weight)
+
+
 def to_network(pictures: torch.Tensor) -> torch.Tensor:
     """(..., h, w, 3) uint8 to (..., 3, h, w) float in -1..1."""
     return pictures.movedim(-1, -3).float().mul_(1 / 127.5).sub_(1)
@@ -275,6 +318,7 @@ class ReaderNetwork(nn.Module):
         self.mouth = MouthNet(config)
         self.eye = EyeNet(config)
         self.register_buffer("mean_face", torch.zeros(len(config.landmark_names), 2))
+        initialise(self)
 
     def save(self, folder: Path) -> None:
         """Half precision: the rounding is far below what the network can tell apart."""

@@ -159,10 +159,10 @@ class FaceReader:
     def look(self, frames: np.ndarray | list[np.ndarray], places: np.ndarray) -> Look:
         to_picture = geometry.patch_to_picture(places, FACE)
         with self._precision():
-            points, rotation, logit = self.network.face(self._patches(frames, to_picture, FACE))
-        landmarks = geometry.apply(to_picture, points.double().cpu().numpy())
-        turned = geometry.turned_in_plane(rotation.double().cpu().numpy(), geometry.angle_of(to_picture))
-        return Look(landmarks, turned, logit.sigmoid().float().cpu().numpy())
+            out = self.network.face(self._patches(frames, to_picture, FACE))
+        landmarks = geometry.apply(to_picture, out.points.places.double().cpu().numpy())
+        turned = geometry.turned_in_plane(out.rotation.double().cpu().numpy(), geometry.angle_of(to_picture))
+        return Look(landmarks, turned, out.logit.sigmoid().float().cpu().numpy())
 
     def _precision(self) -> torch.autocast:
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
@@ -186,8 +186,8 @@ class FaceReader:
         with self._precision():
             mouth = self.network.mouth(self._patches(frames, mouth_map, MOUTH))
             eyes = self.network.eye(eye_patches)
-        landmarks[:, self.config.mouth] = geometry.apply(mouth_map, _numpy(mouth.points))
-        for side, points in enumerate(eyes.points.chunk(2)):
+        landmarks[:, self.config.mouth] = geometry.apply(mouth_map, _numpy(mouth.points.places))
+        for side, points in enumerate(eyes.points.places.chunk(2)):
             landmarks[:, self.config.eyes[side]] = geometry.apply(eye_maps[side], _numpy(points))
         left, right = eyes.gaze.chunk(2)
         right = right * right.new_tensor([-1.0, 1.0])  # right eyes were seen in a mirror

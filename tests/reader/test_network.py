@@ -27,11 +27,11 @@ def test_heat_map_points_are_where_the_map_peaks():
     torch.nn.init.constant_(points.maps.weight, 1.0)
     features = torch.zeros(1, 1, 8, 12)
     features[0, 0, 2, 5] = 100.0
-    torch.testing.assert_close(points(features).detach(), torch.tensor([[[4 * 5 + 1.5, 4 * 2 + 1.5]]]))
+    torch.testing.assert_close(points(features).places.detach(), torch.tensor([[[4 * 5 + 1.5, 4 * 2 + 1.5]]]))
 
 
 def test_rotations_are_rotations_and_start_as_the_identity(network: ReaderNetwork):
-    _, rotation, _ = network.face(torch.randn(3, 3, 128, 128, generator=torch_generator(0)))
+    rotation = network.face(torch.randn(3, 3, 128, 128, generator=torch_generator(0))).rotation
     torch.testing.assert_close(rotation @ rotation.mT, torch.eye(3).expand(3, 3, 3), atol=1e-5, rtol=0)
     torch.testing.assert_close(rotation, torch.eye(3).expand(3, 3, 3), atol=1e-5, rtol=0)
 
