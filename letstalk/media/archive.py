@@ -79,7 +79,9 @@ def _to_yuv(frame: np.ndarray) -> av.VideoFrame:
 
 def _to_rgb(picture: av.VideoFrame) -> np.ndarray:
     planes = [
-        np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width].astype(np.int64)
+        np.frombuffer(memoryview(plane), np.uint8)
+        .reshape(plane.height, plane.line_size)[:, : plane.width]
+        .astype(np.int64)
         for plane in picture.planes
     ]
     luma, blue_difference, red_difference = planes[0] * _SCALE, planes[1] - 128, planes[2] - 128

@@ -43,6 +43,7 @@ class ClipSettings:
     recordings: tuple[str, ...] = ()  # alignment files beside their sound; they take the place of voices
     stylised_share: float = 0.15  # drawings instead of photographs
     augmented_share: float = 0.6  # of speech: pitch, room, noise, codec
+    clean: bool = False  # pictures without sensor noise and compression
 
     def __post_init__(self) -> None:
         (fewest, most), top = self.people_per_clip, MAX_PEOPLE_PER_CLIP
@@ -100,6 +101,7 @@ class ClipSpec:
     num_frames: int
     size: int
     procedural: bool
+    clean: bool = False
     speech: SpeechSpec | None = None  # for kind "speech"
     recording: str | None = None  # for kind "recording"
 
@@ -136,6 +138,7 @@ def clip_spec(settings: ClipSettings, split: Split, index: int) -> ClipSpec:
         num_frames=settings.num_frames,
         size=settings.size,
         procedural=settings.procedural,
+        clean=settings.clean,
         speech=_draw_speech(settings, split, random) if kind == "speech" else None,
         recording=_pick(names_of_split(settings.recordings, split), random) if kind == "recording" else None,
     )
@@ -178,14 +181,21 @@ def _draw_style(settings: ClipSettings, random: np.random.Generator) -> str:
 
 
 def _draw_speech(settings: ClipSettings, split: Split, random: np.random.Generator) -> SpeechSpec:
-    voices = tuple(sorted(name for name in settings.voices if voice_named(name).split == split))
-    if not voices:
-        raise SettingsError(f"None of the voices belongs to the split {split!r}.", "Add some; see voices.py.")
     return SpeechSpec(
-        voice=_pick(voices, random),
+        voice=_draw_voice(settings, split, random),
         sentence_seed=int(random.integers(_SEED_END)),
         augmentation_seed=int(random.integers(_SEED_END)) if random.random() < settings.augmented_share else None,
     )
+
+
+def _draw_voice(settings: ClipSettings, split: Split, random: np.random.Generator) -> str:
+    """First the engine, then the language, then the voice: espeak-ng alone has two hundred of them."""
+    voices = sorted((v for v in map(voice_named, settings.voices) if v.split == split), key=lambda v: v.name)
+    if not voices:
+        raise SettingsError(f"None of the voices belongs to the split {split!r}.", "Add some; see voices.py.")
+    engine = _pick(tuple(sorted({voice.engine for voice in voices})), random)
+    language = _pick(tuple(sorted({voice.language for voice in voices if voice.engine == engine})), random)
+    return _pick(tuple(v.name for v in voices if (v.engine, v.language) == (engine, language)), random)
 
 
 def _pick(names: tuple[str, ...], random: np.random.Generator) -> str:

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from letstalk.errors import SettingsError
 from letstalk.runtime import numpy_generator
-from letstalk.synthetic.clips import ClipRenderer, cached_renderer, play
+from letstalk.synthetic.clip_renderer import ClipRenderer, cached_renderer, play
 from letstalk.synthetic.controls import Performance
 from letstalk.synthetic.dense_motion import backward_flow
 from letstalk.synthetic.labels import FrameLabels

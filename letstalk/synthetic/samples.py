@@ -1,0 +1,112 @@
+"""What ships in assets/portraits and assets/speech: people and recordings of our own, from fixed tables.
+
+The people are of the test split, so no model of this project was trained on them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from letstalk.synthetic.assets import AssetPack
+from letstalk.synthetic.camera import Camera, aim
+from letstalk.synthetic.controls import UNIT_INDEX, Performance, still_performance
+from letstalk.synthetic.identity import make_person
+from letstalk.synthetic.person import Person
+from letstalk.synthetic.posing import pose_vertices
+from letstalk.synthetic.renderer import PreparedPerson, Renderer
+from letstalk.synthetic.scene import Scene, sample_scene
+from letstalk.synthetic.speech import Speech, join, silent_speech
+from letstalk.synthetic.split import person_seed
+from letstalk.synthetic.voices import speak, voice_named
+from letstalk.types import SAMPLE_RATE_HZ
+
+PORTRAIT_PX = 512
+_FIRST_PERSON = 1000  # of the test split: the exam has those before
+_OVERSAMPLING = 2  # rendered larger and reduced: these are looked at closely
+_PEAK = 0.7
+
+
+@dataclass(frozen=True)
+class PortraitSample:
+    """`number` chooses the person within the test split; the traits that are named are fixed, the seed gives the rest."""
+
+    name: str
+    number: int
+    traits: dict[str, object]
+    style: str = "photo"
+    lighting: str = "studio"
+    background: str = "studio"
+    smile: float = 0.2  # 0..0.5
+    yaw: float = 0.0  # radians that the head is turned, + to the character's left
+    scene_number: int = 0
+
+    @property
+    def seed(self) -> int:
+        return person_seed("test", _FIRST_PERSON + self.number)
+
+
+@dataclass(frozen=True)
+class SpeechSample:
+    """`parts` are sentences, and pauses in seconds between them."""
+
+    name: str
+    voice: str
+    parts: tuple[str | float, ...]
+    rate: float = 1.0
+    pitch: float = 1.0
+
+    @property
+    def text(self) -> str:
+        return " ".join(part for part in self.parts if isinstance(part, str))
+
+
+@dataclass(frozen=True)
+class WrittenSample:
+    path: Path
+    detail: str = field(default="")
+
+
+def sample_portrait(pack: AssetPack, sample: PortraitSample, size_px: int = PORTRAIT_PX) -> np.ndarray:
+    """(size, size, 3) uint8: a quiet face that looks into the camera."""
+    import cv2
+
+    person = make_person(pack, sample.seed, sample.traits)
+    drawn = Renderer(PreparedPerson(person), _portrait_scene(person, sample), _OVERSAMPLING * size_px)
+    frame = drawn.draw(pose_vertices(person, _portrait_pose(sample), 0))
+    return cv2.resize(frame.picture, (size_px, size_px), interpolation=cv2.INTER_AREA)
+
+
+def _portrait_scene(person: Person, sample: PortraitSample) -> Scene:
+    """The light and place of the table, seen straight on, without noise and compression."""
+    scene = sample_scene(sample.seed + sample.scene_number, person, style=sample.style, lighting=sample.lighting)
+    rotation, position = aim(person, yaw=0.0, pitch=0.03, roll=0.0, focal=2.6, face_share=0.5)
+    finish = replace(scene.finish, noise=0.0, jpeg_quality=0, blur_px=0.0, vignette=0.1, saturation=1.0, contrast=0.3)
+    camera = Camera(rotation, position, 2.6, (0.5, 0.46))
+    return replace(scene, camera=camera, finish=finish, background=sample.background)
+
+
+def _portrait_pose(sample: PortraitSample) -> Performance:
+    pose = still_performance()
+    pose.expression[:, UNIT_INDEX["mouth-corner-puller"]] = sample.smile
+    for side in ("left", "right"):
+        pose.expression[:, UNIT_INDEX[f"eye-{side}-slit"]] = 0.3 * sample.smile
+        pose.expression[:, UNIT_INDEX[f"eyebrows-{side}-up"]] = 0.15
+    pose.head_rotation[:, 1] = sample.yaw
+    pose.gaze[:, 0] = -sample.yaw  # the eyes stay on the camera
+    return pose
+
+
+def sample_speech(sample: SpeechSample) -> Speech:
+    """Raises `MissingAssetError` when the voice is not installed."""
+    voice = voice_named(sample.voice)
+    pieces = [
+        silent_speech(round(part * SAMPLE_RATE_HZ))
+        if isinstance(part, float)
+        else speak(part, voice, sample.rate, sample.pitch)
+        for part in sample.parts
+    ]
+    speech = join(pieces)
+    return replace(speech, samples=(speech.samples * (_PEAK / np.abs(speech.samples).max())).astype(np.float32))
