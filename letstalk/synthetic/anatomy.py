@@ -1,7 +1,7 @@
 """Where things are on MakeHuman's base mesh: landmarks, edges of lips and lids, and how expression units move it.
 
-Everything is found from the mesh itself (seams of the texture chart, what the units move), once for each pack, on a reference
-face. The body mesh keeps its vertex numbers whatever the person's shape, so the numbers found here serve every person.
+Everything is found from the mesh itself (seams of the texture chart, what the units move), once for each pack, on a
+reference face. The body mesh keeps its vertex numbers whatever the person's shape, so what is found serves everybody.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def joint(vertices: np.ndarray, first: int) -> np.ndarray:
 
 
 def reference_face(pack: AssetPack) -> np.ndarray:
-    """(num_base, 3): the young adult, half-way between the genders, on which the places in this module were measured."""
+    """(num_base, 3): the young adult, half-way between the genders; places in this module were measured on it."""
     vertices = pack.base_vertices.copy()
     for gender in ("male", "female"):
         pack.add_target(vertices, f"macrodetails/caucasian-{gender}-young", 0.5)
@@ -115,7 +115,7 @@ class _Chart:
 
     def rings(self, box: tuple[float, float, float, float], count: int) -> list[np.ndarray]:
         """Vertices of the seam inside a box of the chart, then of `count` rings of neighbours around it."""
-        inside = (self.uv > box[:2]).all(1) & (self.uv < box[2:]).all(1)
+        inside = np.all((self.uv > box[:2]) & (self.uv < box[2:]), axis=1)
         ring = set(self.seams[inside[self.seams].all(1)].ravel().tolist())
         seen, found = set(ring), [ring]
         for _ in range(count):
@@ -179,13 +179,13 @@ _LID_REACH = _Reach(upper_share=0.75, up=0.09, down=0.07, depth=0.12, beyond_cor
 
 
 def _split_edge(ring: np.ndarray, shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Upper and lower half of a ring, both with the corners, from -x to +x. `shape` must be open enough to tell them apart."""
+    """Upper and lower half of a ring, both with the corners, from -x to +x. `shape` must be open enough to tell."""
     by_x = ring[np.argsort(shape[ring, 0])]
     first, last = shape[by_x[0]], shape[by_x[-1]]
     line = first[1] + (shape[by_x, 0] - first[0]) / (last[0] - first[0]) * (last[1] - first[1])
-    above = shape[by_x, 1] > line
+    above = np.asarray(shape[by_x, 1] > line)
     above[[0, -1]] = True
-    below = ~above
+    below = np.logical_not(above)
     below[[0, -1]] = True
     return by_x[above], by_x[below]
 

@@ -131,11 +131,11 @@ def _decode_texture(archive: Mapping[str, np.ndarray], name: str, meta: dict[str
     import cv2
 
     bgr = cv2.imdecode(archive[f"texture/{name}/rgb"], cv2.IMREAD_COLOR)
-    if bgr is None:
+    alpha = cv2.imdecode(archive[f"texture/{name}/alpha"], cv2.IMREAD_GRAYSCALE) if meta["alpha"] else None
+    if bgr is None or (alpha is None and meta["alpha"]):
         raise InputError(f"The texture {name!r} in the asset pack cannot be decoded.", HOW_TO_GET_A_PACK)
-    alpha = np.full(bgr.shape[:2], 255, np.uint8)
-    if meta["alpha"]:
-        alpha = cv2.imdecode(archive[f"texture/{name}/alpha"], cv2.IMREAD_GRAYSCALE)
+    if alpha is None:
+        alpha = np.full(bgr.shape[:2], 255, np.uint8)
     return np.ascontiguousarray(np.dstack([bgr[..., ::-1], alpha]))
 
 

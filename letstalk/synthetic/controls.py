@@ -1,7 +1,7 @@
 """What drives a synthetic face, and the names that every module of the generator shares.
 
-A `Performance` is one track of pose, expression, mouth and gaze at 25 frames a second. It knows nothing of the person who
-plays it: two people who play the same performance give the exact truth of motion transfer, frame for frame.
+A `Performance` is one track of pose, expression, mouth and gaze at 25 frames a second. It knows nothing of the person
+who plays it: two people who play the same performance give the exact truth of motion transfer, frame for frame.
 
 Axes are MakeHuman's: decimetres, y up, the face looks along +z, +x is the character's left.
 """

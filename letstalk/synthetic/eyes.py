@@ -17,12 +17,15 @@ _RINGS, _SEGMENTS = 18, 32
 _TEXTURE_SIZE = 256
 # sRGB of the iris: dark brown, brown, hazel, amber, green, blue, grey, light blue
 IRIS_COLOURS = {
-    "dark brown": (0.20, 0.11, 0.06), "brown": (0.34, 0.20, 0.10), "hazel": (0.45, 0.34, 0.18), "amber": (0.55, 0.36, 0.14),
-    "green": (0.36, 0.44, 0.28), "blue": (0.30, 0.44, 0.60), "grey": (0.48, 0.53, 0.56), "light blue": (0.50, 0.65, 0.76),
+    "dark brown": (0.20, 0.11, 0.06), "brown": (0.34, 0.20, 0.10), "hazel": (0.45, 0.34, 0.18), "amber": (0.55, 0.36,
+    0.14),
+    "green": (0.36, 0.44, 0.28), "blue": (0.30, 0.44, 0.60), "grey": (0.48, 0.53, 0.56), "light blue": (0.50, 0.65,
+    0.76),
 }  # fmt: skip
 _DARK = {"dark brown": 0.62, "brown": 0.35, "amber": 0.03}
 _LIGHT = {
-    "dark brown": 0.12, "brown": 0.26, "hazel": 0.14, "amber": 0.05, "green": 0.11, "blue": 0.17, "grey": 0.08, "light blue": 0.07,
+    "dark brown": 0.12, "brown": 0.26, "hazel": 0.14, "amber": 0.05, "green": 0.11, "blue": 0.17, "grey": 0.08,
+    "light blue": 0.07,
 }  # fmt: skip
 
 
@@ -33,7 +36,7 @@ def pick_iris(draw: np.random.Generator, caucasian_share: float) -> str:
 
 
 def eyes_part(centre: np.ndarray, radius: np.ndarray, texture: np.ndarray, reference: np.ndarray) -> Part:
-    """Both eyes in one part, left first. `reference` (2,) are base vertices near each, which only say what moves the head."""
+    """Both eyes in one part, left first. `reference` (2,) is a base vertex near each."""
     angles = _EDGE_ANGLE * np.arange(_RINGS + 1) / _RINGS
     bulge = _BULGE * smooth(angles, IRIS_ANGLE * 1.25, 0.0)
     turn = 2 * np.pi * np.arange(_SEGMENTS) / _SEGMENTS
@@ -52,7 +55,7 @@ def eyes_part(centre: np.ndarray, radius: np.ndarray, texture: np.ndarray, refer
     )
     both = np.concatenate([triangles, triangles + len(ball)])
     bound = np.repeat(np.asarray(reference, np.int32), len(ball))[:, None].repeat(3, 1)
-    weights = np.tile(np.float32([1, 0, 0]), (len(positions), 1))
+    weights = np.tile(np.array([1, 0, 0], np.float32), (len(positions), 1))
     return Part(
         "eyes", positions, both, np.concatenate([uv, uv]), both, texture, bound, weights, rigid=True,
     )  # fmt: skip

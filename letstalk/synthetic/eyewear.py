@@ -1,4 +1,4 @@
-"""Spectacles built by code and fitted to a face: a front that rests on the nose, temples that go round the head to the ears."""
+"""Spectacles built by code and fitted to a face: the front rests on the nose, the temples reach the ears."""
 
 from __future__ import annotations
 
@@ -67,7 +67,8 @@ def sample_spectacles(draw: np.random.Generator, eye_distance: float) -> Spectac
     lens = np.array(colorsys.hsv_to_rgb(draw.random(), 0.5, 0.35)) if tinted else np.array([0.8, 0.88, 0.9])
     return Spectacles(
         shape, width, width * ratio[shape] * draw.uniform(0.94, 1.06), eye_distance * draw.uniform(0.24, 0.32), rim,
-        np.clip(base * draw.uniform(0.85, 1.15), 0, 1), is_metal, lens, draw.uniform(0.08, 0.24) if tinted else draw.uniform(0.02, 0.06),
+        np.clip(base * draw.uniform(0.85, 1.15), 0, 1), is_metal, lens, draw.uniform(0.08,
+        0.24) if tinted else draw.uniform(0.02, 0.06),
     )  # fmt: skip
 
 
@@ -78,7 +79,7 @@ def spectacles_parts(spectacles: Spectacles, face: FaceSurface) -> list[Part]:
     centre_y = middle[1] - 0.18 * spectacles.lens_height
     centre_x = (spectacles.bridge + spectacles.lens_width) / 2
     outline = _outline(spectacles)  # around the middle of the left lens (+x side)
-    flat = outline + [centre_x, centre_y]
+    flat = outline + np.array([centre_x, centre_y])
     depth = _front_depth(flat, face, middle, spectacles.rim)
     left = _bend(flat, middle[1], depth)
     tubes = [_rim_path(spectacles, left), _rim_path(spectacles, left * [-1, 1, 1])]
@@ -167,7 +168,7 @@ def _bridge(spectacles: Spectacles, centre_x: float, eye_height: float, depth: f
 def _temple(hinge: np.ndarray, face: FaceSurface, side: int, rim: float) -> np.ndarray:
     """From the hinge back over the ear, pushed outside the skin on the way."""
     sign = (1.0, -1.0)[side]
-    root = face.ear_roots[side] + [0.015 * sign, 0.03, 0]
+    root = face.ear_roots[side] + np.array([0.015 * sign, 0.03, 0])
     t = np.linspace(0, 1, 9)[:, None]
     path = hinge * (1 - t) + root * t
     own_side = face.skin[face.skin[:, 0] * sign > 0.3]
@@ -218,7 +219,7 @@ def _lens(outline: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     rim = centre + (outline - centre) * 0.99
     inner = centre + (outline - centre) * 0.55
     inner[:, 2] += 0.010
-    points = np.vstack([centre + [0, 0, 0.014], inner, rim])
+    points = np.vstack([centre + np.array([0, 0, 0.014]), inner, rim])
     count = len(outline)
     k = np.arange(count)
     n = (k + 1) % count

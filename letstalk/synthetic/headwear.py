@@ -1,4 +1,4 @@
-"""Hats, headscarves and earrings built by code. A hat is a shell around whatever lies under it, seen from inside the head."""
+"""Hats, headscarves and earrings built by code. A hat is a shell round the head, measured from inside it."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def hat_part(kind: str, form: HeadForm, colour: np.ndarray, draw: np.random.Gene
 
 
 def _support(form: HeadForm, directions: np.ndarray, spread: float) -> np.ndarray:
-    """How far the head reaches in each direction, smoothed over a cone of `spread` radians: no ear or hair-line bump remains."""
+    """How far the head reaches in each direction, smoothed over a cone of `spread` radians: no bump remains."""
     arm = form.skin - form.centre
     length = np.linalg.norm(arm, axis=1)
     unit = arm / np.maximum(length, 1e-6)[:, None]
@@ -122,7 +122,7 @@ def _folded(points: np.ndarray, centre: np.ndarray, draw: np.random.Generator) -
 
 def _visor(edge: np.ndarray, form: HeadForm, draw: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """A curved peak in front of the part of the edge that faces forward."""
-    front = np.flatnonzero((edge[:, 2] - form.centre[2] > 0.62 * (edge[:, 2].max() - form.centre[2])))
+    front = np.flatnonzero(edge[:, 2] - form.centre[2] > 0.62 * (edge[:, 2].max() - form.centre[2]))
     rim = edge[front[np.argsort(edge[front, 0])]]
     half = np.abs(rim[:, 0]).max()
     reach = draw.uniform(0.55, 0.75) * np.clip(1 - (rim[:, 0] / (half * 1.05)) ** 2, 0, 1) ** 0.5
@@ -217,7 +217,7 @@ def earrings_part(lobes: np.ndarray, draw: np.random.Generator) -> Part:
     radius = draw.uniform(0.05, 0.14) if is_hoop else draw.uniform(0.014, 0.028)
     points, triangles, count = [], [], 0
     for lobe, sign in zip(lobes, (1.0, -1.0), strict=True):
-        pin = lobe + [0.006 * sign, 0.025, 0.0]
+        pin = lobe + np.array([0.006 * sign, 0.025, 0.0])
         if is_hoop:
             turn = 2 * np.pi * np.arange(28) / 28
             ring = pin + np.stack(
@@ -225,7 +225,7 @@ def earrings_part(lobes: np.ndarray, draw: np.random.Generator) -> Part:
             )
             own, faces = tube(ring, draw.uniform(0.006, 0.011), closed=True)
         else:
-            own, faces = _ball(pin + [0.012 * sign, 0.0, 0.0], radius)
+            own, faces = _ball(pin + np.array([0.012 * sign, 0.0, 0.0]), radius)
         points.append(own)
         triangles.append(faces + count)
         count += len(own)

@@ -1,7 +1,7 @@
 """Builds the asset pack from checkouts of MakeHuman's public repositories, and takes nothing that is not CC0.
 
 What counts is, in this order: the licence that a file's own header names, else the statement of its repository.
-Optional assets that are not CC0 are left out and reported; without the base mesh, skin weights and morphs there is no pack.
+Optional assets that are not CC0 are left out and reported; without base mesh, weights and morphs there is no pack.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from letstalk.synthetic.anatomy import CHIN_JOINT, CROWN_JOINT, EYE_JOINTS, HEAD
 from letstalk.synthetic.assets import PACK_FORMAT
 from letstalk.synthetic.makehuman_files import (
     LFS_POINTER,
+    Clothes,
     ObjMesh,
     bones_below,
     grants_cc0,
@@ -34,7 +35,8 @@ from letstalk.synthetic.makehuman_files import (
 # Found only under another licence tag in the past, whatever a header says now.
 NEVER = frozenset({"afro01", "bob01", "female_casualsuit02", "male_casualsuit01"})
 TARGET_FOLDERS = (
-    "asym", "cheek", "chin", "ears", "expression/units", "eyebrows", "eyes", "forehead", "head", "macrodetails", "mouth",
+    "asym", "cheek", "chin", "ears", "expression/units", "eyebrows", "eyes", "forehead", "head", "macrodetails",
+    "mouth",
     "neck", "nose",
 )  # fmt: skip
 # Kind, folder in the assets repository, which names.
@@ -116,7 +118,7 @@ def _joint_vertices() -> list[np.ndarray]:
 
 def _in_view(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     corners = vertices[triangles]
-    return (corners[..., 1] > LOWEST).all(1) & (np.abs(corners[..., 0]) < WIDEST).all(1)
+    return np.asarray((corners[..., 1] > LOWEST).all(1) & (np.abs(corners[..., 0]) < WIDEST).all(1))
 
 
 def _add_body(arrays: dict[str, np.ndarray], base: ObjMesh) -> np.ndarray:
@@ -192,7 +194,7 @@ def _add_proxy(
     return [clothes.reference.ravel(), np.array([int(v) for axis in clothes.scale for v in axis[:2]])]
 
 
-def _add_mesh(arrays: dict[str, np.ndarray], name: str, clothes, mesh: ObjMesh, base: np.ndarray) -> None:  # noqa: ANN001
+def _add_mesh(arrays: dict[str, np.ndarray], name: str, clothes: Clothes, mesh: ObjMesh, base: np.ndarray) -> None:
     if len(mesh.vertices) != len(clothes.reference):
         raise InputError(f"{name}: {len(mesh.vertices)} vertices but {len(clothes.reference)} bindings.", _ADVICE)
     place = np.einsum("nkc,nk->nc", base[clothes.reference], clothes.weights)
@@ -286,7 +288,7 @@ def _write(out: Path, arrays: dict[str, np.ndarray]) -> None:
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as stream:
-            np.savez_compressed(stream, **{name: arrays[name] for name in sorted(arrays)})
+            np.savez_compressed(stream, allow_pickle=False, **{name: arrays[name] for name in sorted(arrays)})
         partial.replace(out)
     except OSError as error:
         partial.unlink(missing_ok=True)

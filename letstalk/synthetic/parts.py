@@ -18,11 +18,13 @@ SURFACES: dict[str, dict[str, object]] = {
     "brow": {"wrap": (0.5, 0.5, 0.5), "specular": 0.0, "two_sided": True, "transparent": True, "casts_shadow": False},
     "lash": {"wrap": (0.3, 0.3, 0.3), "specular": 0.0, "two_sided": True, "transparent": True, "casts_shadow": False},
     "hair": {
-        "wrap": (0.35, 0.35, 0.35), "specular": 0.1, "gloss": 12.0, "two_sided": True, "transparent": True, "alpha_gain": 1.25,
+        "wrap": (0.35, 0.35, 0.35), "specular": 0.1, "gloss": 12.0, "two_sided": True, "transparent": True,
+        "alpha_gain": 1.25,
     },
     "glasses": {"wrap": (0.05, 0.05, 0.05), "specular": 0.6, "gloss": 60.0, "two_sided": True},
     "lens": {
-        "wrap": (0.0, 0.0, 0.0), "specular": 0.8, "gloss": 200.0, "two_sided": True, "transparent": True, "casts_shadow": False,
+        "wrap": (0.0, 0.0, 0.0), "specular": 0.8, "gloss": 200.0, "two_sided": True, "transparent": True,
+        "casts_shadow": False,
     },
     "jewellery": {"wrap": (0.05, 0.05, 0.05), "specular": 1.0, "gloss": 80.0, "two_sided": True},
     "hat": {"wrap": (0.15, 0.15, 0.15), "specular": 0.02, "gloss": 6.0, "two_sided": True},
@@ -31,7 +33,7 @@ SURFACES: dict[str, dict[str, object]] = {
 
 @dataclass(frozen=True)
 class Part:
-    """One mesh. `reference` and `weights` bind it to base vertices: it inherits their motion unless it rides on the head."""
+    """One mesh. `reference` and `weights` bind it to base vertices, whose motion it inherits unless it is rigid."""
 
     kind: str
     positions: np.ndarray  # (n, 3) float32
@@ -47,7 +49,7 @@ class Part:
 
 
 def rigid_part(kind: str, positions: np.ndarray, triangles: np.ndarray, texture: np.ndarray, **surface: object) -> Part:
-    """A part made by code (glasses, hat, earring) that rides on the head, one texture coordinate per vertex at its middle."""
+    """A part made by code (glasses, hat, earring) that rides on the head; all of it takes the middle texel."""
     count = len(positions)
     triangles = np.asarray(triangles, np.int32)
     return Part(
@@ -127,5 +129,6 @@ def drop_below(part: Part, height: float) -> Part:
     used_uv, where_uv = np.unique(uv_triangles, return_inverse=True)
     return replace(
         part, positions=part.positions[used], triangles=where.reshape(-1, 3).astype(np.int32), uv=part.uv[used_uv],
-        uv_triangles=where_uv.reshape(-1, 3).astype(np.int32), reference=part.reference[used], weights=part.weights[used],
+        uv_triangles=where_uv.reshape(-1, 3).astype(np.int32), reference=part.reference[used],
+        weights=part.weights[used],
     )  # fmt: skip

@@ -1,7 +1,7 @@
 """A person as the renderer sees it: one mesh, its materials and textures, and how it moves.
 
-`Person` is made by `identity.py` from the asset pack, or by `procedural.py` from code alone. Both give the same class, so
-nothing downstream knows the difference.
+`Person` is made by `identity.py` from the asset pack, or by `procedural.py` from code alone. Both give the same class,
+so nothing downstream knows the difference.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import numpy as np
 
 # Kinds of surface, in the order of their codes. The renderer and the label masks read them.
 KINDS: tuple[str, ...] = (
-    "skin", "eyes", "teeth", "tongue", "clothes", "brow", "lash", "hair", "glasses", "lens", "jewellery", "hat", "cornea",
+    "skin", "eyes", "teeth", "tongue", "clothes", "brow", "lash", "hair", "glasses", "lens", "jewellery", "hat",
+    "cornea",
 )  # fmt: skip
 KIND_CODE: dict[str, int] = {name: code for code, name in enumerate(KINDS)}
 
@@ -52,7 +53,8 @@ class Mesh:
 class Contact:
     """Two edges that must be able to meet: the lips, or the lids of one eye.
 
-    Stations run along the edges. At each, a point of the upper and one of the lower edge are mixed from two vertices; the gap
+    Stations run along the edges. At each,
+    a point of the upper and one of the lower edge are mixed from two vertices; the gap
     between them is closed by moving the vertices around it, each by its share (`pull`) of the gap.
     """
 
@@ -69,7 +71,8 @@ class Contact:
 class Rig:
     """How the mesh moves. Weights are per vertex.
 
-    Expression units are linear; lips and lids are not: whatever the units do, `posing.py` then closes the gap that is left.
+    Expression units are linear; lips and lids are not: whatever the units do,
+    `posing.py` then closes the gap that is left.
     """
 
     moving: np.ndarray  # (num_moving,) int32, vertices that any expression unit moves

@@ -1,7 +1,7 @@
 """Moves a person's vertices into one frame of a performance. Under a millisecond: it runs for every rendered frame.
 
-Order: expression units, lips to teeth, lips together, lids together and off the eyeball, eyes, tongue, head, breath. No fast
-maths and no threads: the same frame gives the same bytes wherever the compiler gives the same instructions.
+Order: expression units, lips to teeth, lips together, lids together and off the eyeball, eyes, tongue, head, breath. No
+fast maths and no threads: the same frame gives the same bytes wherever the compiler gives the same instructions.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _edge_points(out: np.ndarray, vertices: np.ndarray, mix: np.ndarray) -> np.n
 def _follow(
     out: np.ndarray, vertices: np.ndarray, station: np.ndarray, pull: np.ndarray, moves: np.ndarray, lower_only: bool
 ) -> None:
-    """Moves each vertex by its share of the move of its station; `lower_only` takes the lower lip's side alone, whole."""
+    """Moves each vertex by its share of the move of its station; `lower_only` moves the lower lip alone."""
     last = moves.shape[0] - 1
     for k in range(vertices.shape[0]):
         share = pull[k]
@@ -122,7 +122,7 @@ def rotation_matrix(pitch: float, yaw: float, roll: float) -> np.ndarray:
 
 
 def unit_weights(rig: Rig, performance: Performance, frame_index: int) -> np.ndarray:
-    """Weights of all expression units (num_units,) in one frame: the track, the person's rest and what lips and lids add."""
+    """Weights of all expression units (num_units,) in one frame: track, rest, and what lips and lids add."""
     weights = rig.rest.copy()
     track = performance.expression[frame_index]
     weights[: len(track)] += track
@@ -172,7 +172,7 @@ def pose_vertices(
 
 
 def bring_lips_together(neutral: np.ndarray, rig: Rig) -> None:
-    """Changes the neutral vertices in place so that at rest the lips touch all along and no overbite parts them in depth.
+    """Changes the neutral vertices in place so that at rest the lips touch all along, in depth too.
 
     Without it a mouth that looks shut could measure open, and the same opening would mean something else for everybody.
     """

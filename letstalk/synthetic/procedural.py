@@ -1,7 +1,7 @@
 """A plain head made by code alone, with the same rig as a real one: for tests and demos where there is no asset pack.
 
-The head is a grid of latitudes and longitudes pulled into shape. One row is slit open for the mouth and one for the eyes, so
-lips and lids are true edges that part and meet; eyeballs, teeth and a tongue sit behind them.
+The head is a grid of latitudes and longitudes pulled into shape. One row is slit open for the mouth and one for the
+eyes, so lips and lids are true edges that part and meet; eyeballs, teeth and a tongue sit behind them.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from letstalk.synthetic.rasteriser import bake_ambient_occlusion
 from letstalk.synthetic.skin import tone_colour
 from letstalk.synthetic.skin_maps import smooth
 
+_CAVITY = (0.16, 0.04, 0.04)  # sRGB of the inside of the mouth
 _ROWS, _COLUMNS = 64, 96
 _MOUTH_ROW, _EYE_ROW = 20, 37  # from the chin up
 _MOUTH_REACH, _EYE_FIRST, _EYE_LAST = 0.24, 0.14, 0.42  # decimetres from the middle that the slits cover
@@ -57,7 +58,7 @@ def procedural_person(seed: int) -> Person:
     )  # fmt: skip
     head = _head(size)
     centres = np.stack([_eye_centre(head, side) for side in range(2)])
-    radius = np.float32([0.138, 0.138])  # smaller than its sockets: the coarse lids are chords
+    radius = np.array([0.138, 0.138], np.float32)  # smaller than its sockets: the coarse lids are chords
     parts = _parts(draw, head, size, centres, radius)
     joined = join_parts(parts)
     rig = _rig(head, joined, parts, centres, radius)
@@ -182,7 +183,7 @@ def _parts(draw: np.random.Generator, head: _Head, size: _Size, centres: np.ndar
     grain = draw.normal(1, 0.03, (96, 96, 1)) * tone_colour(draw.random(), 0.0) * 255
     skin = np.dstack([np.clip(grain, 0, 255), np.full((96, 96), 255)]).astype(np.uint8)
     own = np.repeat(index[:, None], 3, 1)
-    weights = np.tile(np.float32([1, 0, 0]), (count, 1))
+    weights = np.tile(np.array([1, 0, 0], np.float32), (count, 1))
     iris = IRIS_COLOURS[str(draw.choice(list(IRIS_COLOURS)))]
     mouth = head.positions[np.concatenate(head.mouth)].mean(0)
     colour = np.asarray(draw.uniform(0.1, 0.8, 3))
@@ -190,12 +191,12 @@ def _parts(draw: np.random.Generator, head: _Head, size: _Size, centres: np.ndar
     return [
         Part("skin", head.positions, head.triangles, head.uv, head.triangles, skin, own, weights),
         eyes_part(centres, radius, eye_texture(draw, iris, 30.0), np.zeros(2, np.int32)),
-        _strip("teeth", mouth + [0, 0.035, -0.07], (0.17, 0.045), flat_texture((0.9, 0.88, 0.82))),
-        _strip("teeth", mouth + [0, -0.05, -0.09], (0.15, 0.035), flat_texture((0.88, 0.86, 0.8))),
-        _blob("tongue", mouth + [0, -0.06, -0.22], (0.13, 0.03, 0.12), flat_texture((0.75, 0.35, 0.35))),
-        _inside_out(_blob("tongue", mouth + [0, -0.08, -0.2], (0.36, 0.3, 0.3), flat_texture((0.16, 0.04, 0.04)))),
+        _strip("teeth", mouth + np.array([0, 0.035, -0.07]), (0.17, 0.045), flat_texture((0.9, 0.88, 0.82))),
+        _strip("teeth", mouth + np.array([0, -0.05, -0.09]), (0.15, 0.035), flat_texture((0.88, 0.86, 0.8))),
+        _blob("tongue", mouth + np.array([0, -0.06, -0.22]), (0.13, 0.03, 0.12), flat_texture((0.75, 0.35, 0.35))),
+        _inside_out(_blob("tongue", mouth + np.array([0, -0.08, -0.2]), (0.36, 0.3, 0.3), flat_texture(_CAVITY))),
         _shoulders(size, flat_texture(colour)),
-        *(_strip("brow", c + [0, 0.17, 0.17], (0.14, 0.022), hair, curve=0.5) for c in centres),
+        *(_strip("brow", c + np.array([0, 0.17, 0.17]), (0.14, 0.022), hair, curve=0.5) for c in centres),
         _hair_cap(head, hair),
     ]  # fmt: skip
 
@@ -211,7 +212,8 @@ def _strip(
     grid = np.arange(3 * columns).reshape(3, columns)
     low_left, low_right, top_left, top_right = grid[:-1, :-1], grid[:-1, 1:], grid[1:, :-1], grid[1:, 1:]
     triangles = np.concatenate([
-        np.stack([low_left, low_right, top_right], -1).reshape(-1, 3), np.stack([low_left, top_right, top_left], -1).reshape(-1, 3)
+        np.stack([low_left, low_right, top_right], -1).reshape(-1, 3), np.stack([low_left, top_right, top_left],
+        -1).reshape(-1, 3)
     ])  # fmt: skip
     return rigid_part(kind, points, triangles, texture)
 
@@ -319,7 +321,7 @@ def _contact(
     pull = np.where(is_upper, -share * near, (1 - share) * near)
     pull[[upper[0], upper[-1]]] = 0  # the corners are one vertex
     vertices = np.flatnonzero(np.abs(pull) > 1e-3)
-    one = np.tile(np.float32([1, 0]), (len(x), 1))
+    one = np.tile(np.array([1, 0], np.float32), (len(x), 1))
     return Contact(
         np.stack([upper, upper], 1).astype(np.int32), one, np.stack([lower, lower], 1).astype(np.int32), one,
         vertices.astype(np.int32), station[vertices].astype(np.float32), pull[vertices].astype(np.float32),
@@ -386,7 +388,8 @@ def _landmarks(head: _Head, joined: Joined, parts: list[Part], size: _Size) -> n
         return int(front[np.argmin(((skin[front, :2] - [x, y]) ** 2).sum(1))])
 
     found = {
-        "nose_bridge": nearest(0, eye_y), "nose_tip": int(np.argmax(skin[:, 2])), "nose_base": nearest(0, mouth[1] + 0.14),
+        "nose_bridge": nearest(0, eye_y), "nose_tip": int(np.argmax(skin[:, 2])), "nose_base": nearest(0,
+        mouth[1] + 0.14),
         "chin": nearest(0, -0.93 * size.height), "forehead": nearest(0, eye_y + 0.45),
     }  # fmt: skip
     for half, edge, rise in (("upper", upper, 0.06), ("lower", lower, -0.07)):

@@ -74,7 +74,7 @@ def find_landmarks(face: Face, parts: list[Part], joined: Joined) -> np.ndarray:
     known: dict[str, int] = {name: int(base_to_mesh[v]) for name, v in face.pack.anatomy.landmarks.items()}
     eyes = joined.vertices_of(parts, "eyes")
     for side, centre in zip(("left", "right"), face.eye_centre, strict=True):
-        front = centre + np.float32([0, 0, 1])
+        front = centre + np.array([0, 0, 1], np.float32)
         own = eyes[(joined.mesh.vertices[eyes, 0] > 0) == (side == "left")]
         known[f"eye_{side}_centre"] = int(own[np.argmin(((joined.mesh.vertices[own] - front) ** 2).sum(1))])
     assert min(known.values()) >= 0, "a landmark was cut away"
@@ -132,7 +132,7 @@ def _moved(face: Face, base_basis: np.ndarray, weights: np.ndarray) -> np.ndarra
 
 
 def _rest(face: Face, base_basis: np.ndarray) -> np.ndarray:
-    """The neutral face of this person: a hint of expression of their own, and lips brought together until they touch."""
+    """The neutral face of this person: a hint of an expression, and lips brought together until they touch."""
     draw = numpy_generator(face.seed, "rest")
     # MakeHuman's neutral brows sit low and look cross.
     brow_inner, brow = draw.uniform(0.1, 0.6), draw.uniform(0.0, 0.5)
@@ -155,7 +155,7 @@ def _rest(face: Face, base_basis: np.ndarray) -> np.ndarray:
 
 
 def _lid_closure(face: Face, base_basis: np.ndarray) -> np.ndarray:
-    """(2, units): the weight of each closing unit that brings these lids together; `posing` closes what is left of the gap."""
+    """(2, units): how much of each closing unit shuts these lids; `posing` closes what is left of the gap."""
     found = np.zeros((2, len(EXPRESSION_UNITS)), np.float32)
     for side, name in enumerate(("eye-left-closure", "eye-right-closure")):
         field = face.pack.anatomy.lids[side]

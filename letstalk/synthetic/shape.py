@@ -15,7 +15,8 @@ from letstalk.synthetic.assets import AssetPack
 YOUNGEST, OLDEST = 17.0, 85.0
 # Morphs come in pairs of opposites.
 _OPPOSITES = (
-    ("decr", "incr"), ("down", "up"), ("in", "out"), ("backward", "forward"), ("concave", "convex"), ("compress", "uncompress"),
+    ("decr", "incr"), ("down", "up"), ("in", "out"), ("backward", "forward"), ("concave", "convex"),
+    ("compress", "uncompress"),
 )  # fmt: skip
 # Spread of the weights by region. Larger ones give faces that nobody has.
 _SPREAD = {
@@ -24,10 +25,12 @@ _SPREAD = {
 }  # fmt: skip
 # Morphs that soon look ill or move a part off its place get a share of that spread.
 _CALMER = (
-    (r"(head|mouth|nose|neck|chin)-trans-in", 0.10), (r"eye-(push|scale)", 0.45), (r"mouth-trans|head-trans|head-angle", 0.35),
+    (r"(head|mouth|nose|neck|chin)-trans-in", 0.10), (r"eye-(push|scale)", 0.45),
+    (r"mouth-trans|head-trans|head-angle", 0.35),
     (r"head-back", 0.4), (r"head-scale-(horiz|vert|depth)", 0.6), (r"eye-trans|eye-corner|eye-epicanthus", 0.6),
     (r"ear-(wing|flap)", 0.6), (r"nose-(compression|septum|greek|hump)", 0.7), (r"asymm", 0.0), (r"head-fat", 0.8),
-    (r"mouth-(cupidsbow|philtrum|laugh|dimples)", 0.7), (r"mouth-(lowerlip|upperlip)", 0.65), (r"neck-double", 0.5), (r"eye-height", 0.7),
+    (r"mouth-(cupidsbow|philtrum|laugh|dimples)", 0.7), (r"mouth-(lowerlip|upperlip)", 0.65), (r"neck-double", 0.5),
+    (r"eye-height", 0.7),
 )  # fmt: skip
 _LIMIT = 0.5
 

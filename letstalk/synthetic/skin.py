@@ -1,4 +1,4 @@
-"""A person's skin: tone, the grain of a real skin texture, marks, hair that grows too short to be cards, and make-up."""
+"""A person's skin: tone, the grain of a real skin texture, marks, hair too short to be cards, and make-up."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from letstalk.synthetic.skin_maps import BODY_SIZE, HEAD_SIZE, HeadMaps, crop_he
 
 # sRGB of the cheek from the lightest to the darkest people.
 _TONES = np.array(
-    [(240, 208, 190), (231, 190, 166), (213, 167, 138), (188, 138, 107), (152, 104, 77), (112, 74, 55), (78, 51, 40), (56, 37, 31)],
+    [
+        (240, 208, 190), (231, 190, 166), (213, 167, 138), (188, 138, 107),
+        (152, 104, 77), (112, 74, 55), (78, 51, 40), (56, 37, 31),
+    ],
     np.float32,
 ) / 255  # fmt: skip
 # Mean and spread of the place in that row (0..1) by ancestry: caucasian, african, asian.
@@ -73,10 +76,11 @@ class _Source:
     body: np.ndarray  # (BODY_SIZE, BODY_SIZE, 3) float16
 
 
+_YEARS = {"young": 25, "middleage": 47, "old": 70}
+
+
 class SkinLibrary:
     """Skins of a pack, prepared on first use and kept."""
-
-    _YEARS = {"young": 25, "middleage": 47, "old": 70}
 
     def __init__(self, pack: AssetPack) -> None:
         self._pack = pack
@@ -93,7 +97,7 @@ class SkinLibrary:
         """A skin of about this age and tone; gender counts less, because few packs have all combinations."""
 
         def mismatch(name: str) -> float:
-            years = next(years for word, years in self._YEARS.items() if word in name)
+            years = next(years for word, years in _YEARS.items() if word in name)
             is_dark, is_female = "dark" in name, "female" in name
             wrong_tone = (tone > 0.55) != is_dark
             return abs(years - traits.age) / 25 + 2.0 * wrong_tone + 0.7 * (is_female == traits.is_male) + draw.random()

@@ -21,7 +21,7 @@ HEAD_SIZE = (576, 1088)  # width, height in texels
 BODY_SIZE = 512
 
 
-def smooth(value: np.ndarray, start: float, end: float) -> np.ndarray:
+def smooth(value: np.ndarray, start: float | np.ndarray, end: float | np.ndarray) -> np.ndarray:
     """0 before `start`, 1 after `end` (which may be the smaller one), smooth between."""
     t = np.clip((value - start) / (end - start), 0, 1)
     return (t * t * (3 - 2 * t)).astype(np.float32)

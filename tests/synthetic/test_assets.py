@@ -38,7 +38,8 @@ def write_picture(path, size=24, alpha=None):
 def write_proxy(folder, name, header=CC0):
     write(
         folder / f"{name}.mhclo",
-        f"{header}name {name}\nobj_file {name}.obj\nx_scale 0 3 2.0\ny_scale 0 3 4.0\nz_scale 0 3 2.0\nmaterial {name}.mhmat\n"
+        f"{header}name {name}\nobj_file {name}.obj\nx_scale 0 3 2.0\ny_scale 0 3 4.0\nz_scale 0 3 2.0\n"
+        f"material {name}.mhmat\n"
         "verts 0\n 0 1 2 0.5 0.25 0.25 0.1 0.2 0.3\n7\n2 1 0 0.2 0.3 0.5 0.0 0.0 0.1\ndelete_verts\n3 - 5 9\n",
     )
     write(folder / f"{name}.obj", f"{header}v 0 2 0\nv 1 2 0\nv 0 3 0\nvt 0 0\nvt 1 0\nvt 0 1\nf 1/1 2/2 3/3\n")

@@ -88,9 +88,11 @@ def test_every_hat_and_spectacles_can_be_worn(pack):
 def test_spectacles_keep_off_the_eyes_and_the_skin(pack, seed):
     person = make_person(pack, seed, {"glasses": "some", "hat": "none"})
     kinds = np.array([material.kind for material in person.materials])
-    of = lambda kind: np.unique(
-        person.mesh.triangles[np.isin(person.mesh.triangle_material, np.flatnonzero(kinds == kind))]
-    )  # noqa: E731
+
+    def of(kind):
+        own = np.isin(person.mesh.triangle_material, np.flatnonzero(kinds == kind))
+        return np.unique(person.mesh.triangles[own])
+
     lens = person.mesh.vertices[of("lens")]
     eyes = person.mesh.vertices[of("eyes")]
     assert lens[:, 2].min() > eyes[:, 2].max(), "in front of both eyes"
@@ -120,10 +122,10 @@ def test_make_up_and_beards_are_painted_where_they_belong(pack):
     seed = 3
     plain = make_person(pack, seed, {"gender": 0.0})
     assert plain.labels["beard"] == "none"
-    from letstalk.synthetic.identity import _skin_look
+    from letstalk.synthetic.look import sample_skin_look
 
     traits = sample_traits(seed, {"gender": 1.0, "age": 30})
-    look = _skin_look(seed, traits, "bald", np.full(3, 0.02), np.full(3, 0.02))
+    look = sample_skin_look(seed, traits, "bald", np.full(3, 0.02), np.full(3, 0.02))
     maps = pack.skins.maps
     shaved, bearded = (
         paint_skin(pack.skins, seed, traits, replace(look, beard_style=style, beard_density=0.9, lipstick=0.0))[

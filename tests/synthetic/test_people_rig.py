@@ -1,4 +1,4 @@
-"""Laws that every person's rig must keep: the procedural head always, people of the asset pack where one is installed."""
+"""Laws that every person's rig must keep: the procedural head always, people of the pack where there is one."""
 
 import numpy as np
 import pytest
