@@ -35,15 +35,15 @@ class Finish:
 def sample_finish(rng: np.random.Generator, brightness: float, skin_lightness: float) -> Finish:
     """`brightness` is what the exposure meter reads on the face, `skin_lightness` 0..1 its linear albedo."""
     # Cameras meter on the whole scene and lift dark faces only part of the way.
-    metered = 0.45 / (max(brightness, 0.05) * max(skin_lightness, 0.02) ** 0.5)
+    metered = 0.43 / (max(brightness, 0.05) * max(skin_lightness, 0.02) ** 0.5)
     warmth = rng.normal(0, 0.035)
     balance = (float(1 + warmth), float(1 + rng.normal(0, 0.012)), float(1 - warmth))
     return Finish(
         exposure=float(metered * np.exp2(rng.normal(0, 0.28))),
         white_balance=balance,
-        contrast=float(rng.uniform(0.0, 0.55)),
+        contrast=float(rng.uniform(0.0, 0.45)),
         lift=float(max(rng.normal(0, 0.015), 0)),
-        saturation=float(np.clip(rng.normal(0.98, 0.12), 0.6, 1.3)),
+        saturation=float(np.clip(rng.normal(0.92, 0.12), 0.55, 1.25)),
         vignette=float(rng.choice([0, rng.uniform(0.05, 0.4)])),
         blur_px=float(rng.choice([0.0, rng.uniform(0.3, 0.6), rng.uniform(0.6, 1.1)], p=[0.55, 0.33, 0.12])),
         noise=float(rng.choice([0.0, rng.gamma(2.0, 0.8)], p=[0.35, 0.65])),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from letstalk.synthetic.caricature import fit_rotation
 from letstalk.synthetic.controls import LANDMARK_INDEX, Performance
 from letstalk.synthetic.dense_motion import DEFAULT_GRID, MotionRecord, record_motion
 from letstalk.synthetic.person import Contact
@@ -72,9 +73,9 @@ def read_labels(
     """Labels of a frame just drawn by `renderer`, before it draws the next; `performance[frame_index]` posed it."""
     prepared, canvas = renderer.prepared, frame.canvas
     person = prepared.person
-    in_world = head_rotation(prepared, frame.vertices)
+    in_world, shift = head_motion(prepared, frame.vertices)
     camera = renderer.scene.camera
-    centre = _carried(prepared, in_world, person.face_centre, frame.vertices)
+    centre = in_world @ person.face_centre + shift
     corners = _distance(person.landmark_vertices, frame.vertices, "mouth_corner_left", "mouth_corner_right")
     visible = landmarks_visible(renderer, frame)
     return FrameLabels(
@@ -95,21 +96,11 @@ def read_labels(
     )  # fmt: skip
 
 
-def head_rotation(prepared: PreparedPerson, vertices: np.ndarray) -> np.ndarray:
-    """(3, 3) float64 from the neutral to the posed head: the rotation that fits the skull best, whatever posed it."""
+def head_motion(prepared: PreparedPerson, vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rotation (3, 3) and shift (3,) from the neutral to the posed head, float64: what fits the skull best."""
     skull = prepared.rigid_vertices
-    before = prepared.person.mesh.vertices[skull].astype(np.float64)
-    after = vertices[skull].astype(np.float64)
-    covariance = (after - after.mean(axis=0)).T @ (before - before.mean(axis=0))
-    left, _, right = np.linalg.svd(covariance)
-    turned = np.diag([1.0, 1.0, np.sign(np.linalg.det(left @ right))])
-    return left @ turned @ right
-
-
-def _carried(prepared: PreparedPerson, rotation: np.ndarray, point: np.ndarray, vertices: np.ndarray) -> np.ndarray:
-    skull = prepared.rigid_vertices
-    before = prepared.person.mesh.vertices[skull].astype(np.float64).mean(axis=0)
-    return rotation @ (point - before) + vertices[skull].astype(np.float64).mean(axis=0)
+    neutral = prepared.person.mesh.vertices[skull]
+    return fit_rotation(neutral.astype(np.float64), vertices[skull].astype(np.float64))
 
 
 def opening(contact: Contact, vertices: np.ndarray, up: np.ndarray) -> float:

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from letstalk.synthetic.caricature import Caricature
 from letstalk.synthetic.finish import Developer
 from letstalk.synthetic.hollows import Hollows
 from letstalk.synthetic.person import Person
@@ -59,7 +60,7 @@ class Frame:
     """A picture and the buffers behind it. Only `picture` is a copy: the rest is overwritten by the next frame."""
 
     picture: np.ndarray  # (size, size, 3) uint8
-    vertices: np.ndarray  # (num_vertices, 3) float32, world
+    vertices: np.ndarray  # (num_vertices, 3) float32, world, as drawn: a caricature is in them
     screen: np.ndarray  # (num_vertices, 3) float32: x, y in pixels, 1 / distance
     canvas: Canvas
     frame_index: int
@@ -88,6 +89,9 @@ class Renderer:
         self._shadow_depth = np.empty((shadow_px, shadow_px), np.float32)
         self._shadow_ids = np.empty((shadow_px, shadow_px), np.int32)
         self._developer = Developer(scene.finish, size_px, scene.seed)
+        style = scene.style
+        exaggerates = style.eye_scale != 1 or style.nose_scale != 1
+        self._caricature = Caricature(prepared.person, style, prepared.rigid_vertices) if exaggerates else None
         self._artist = Artist(scene.style, size_px, scene.seed)
         exposure = np.float32(scene.finish.exposure)
         lights = scene.lighting.lights
@@ -103,6 +107,8 @@ class Renderer:
         """`vertices` (num_vertices, 3) float32 are the posed person; `frame_index` chooses the sensor's noise."""
         surfaces, canvas = self.prepared.surfaces, self._canvas
         vertices = np.ascontiguousarray(vertices, np.float32)
+        if self._caricature:
+            vertices = self._caricature.apply(vertices)
         shot = self._place(vertices)
         self._cast_shadow(vertices)
         lights, look = self._lights, self.scene.style.look

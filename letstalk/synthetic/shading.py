@@ -156,6 +156,8 @@ def shade_fragment(triangle, x, y, shot, surfaces, lights, look, out):  # noqa: 
         scale = _stepped(grey, look.bands) / grey
         lit_r, lit_g, lit_b = lit_r * scale, lit_g * scale, lit_b * scale
     norm = 1.0 / 65025.0
+    if kind == EYES:  # painted whites are paper white; real ones return half of the light, irises stay as they are
+        norm *= 1.0 - 0.42 * green * green * norm
     out[0] = lit_r * red * red * norm * surfaces.tint[material, 0]
     out[1] = lit_g * green * green * norm * surfaces.tint[material, 1]
     out[2] = lit_b * blue * blue * norm * surfaces.tint[material, 2]
@@ -194,7 +196,7 @@ def _add_shine(shot, surfaces, lights, look, material, corners, weights, relief,
     strength = look.shine * surfaces.specular[material]
     if kind in (EYES, LENS, CORNEA):
         rx, ry, rz = 2.0 * facing * nx - vx, 2.0 * facing * ny - vy, 2.0 * facing * nz - vz
-        reflected = 0.035 + 0.5 * grazing
+        reflected = 0.055 + 0.5 * grazing
         if kind != EYES:  # a reflection adds to what is seen through the glass, so the blending must not weaken it
             out[3] = max(out[3], 0.02)
             strength /= out[3]

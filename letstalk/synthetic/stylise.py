@@ -6,7 +6,7 @@ canvas stand still with the camera, and no filter decides by hard thresholds bet
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -18,6 +18,8 @@ STYLES: dict[str, float] = {
     "toon": 0.24, "flat": 0.14, "painterly": 0.26, "pencil": 0.09, "ink": 0.07, "grey": 0.13, "sepia": 0.07,
 }  # fmt: skip
 STYLISED_SHARE = 0.15
+CARTOON_SHARE = 0.04  # photographs of cartoon heads: large eyes, smooth skin
+CARICATURES = ("toon", "flat", "painterly", "ink")  # half of these, too, have large eyes
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Style:
     outline_px: float = 1.0
     brush_px: float = 0.0
     palette_steps: int = 0  # grey levels per channel, 0 for all
+    eye_scale: float = 1.0  # see caricature.py
+    nose_scale: float = 1.0
 
     @property
     def look(self) -> Look:
@@ -39,10 +43,20 @@ class Style:
 
 
 def sample_style(rng: np.random.Generator, kind: str | None = None) -> Style:
-    """A photograph in all but STYLISED_SHARE of the clips; `kind` forces one of STYLES or "photo"."""
+    """A photograph in all but STYLISED_SHARE of the clips; `kind` forces one of STYLES, or an honest "photo"."""
+    forced = kind is not None
     if kind is None:
         shares = np.array(list(STYLES.values()))
         kind = str(rng.choice(list(STYLES), p=shares / shares.sum())) if rng.random() < STYLISED_SHARE else "photo"
+    style = _drawn_as(rng, kind)
+    cartoon = rng.random() < (0.5 if kind in CARICATURES else CARTOON_SHARE if kind == "photo" and not forced else 0.0)
+    if not cartoon:
+        return style
+    blur = max(style.texture_blur, rng.uniform(1.0, 2.5))
+    return replace(style, texture_blur=blur, eye_scale=rng.uniform(1.1, 1.4), nose_scale=rng.uniform(0.6, 1.0))
+
+
+def _drawn_as(rng: np.random.Generator, kind: str) -> Style:
     line, blur = rng.uniform(0.8, 1.8), rng.random()
     if kind == "toon":
         palette, bands = int(rng.choice([0, 8, 12])), int(rng.integers(2, 5))
@@ -91,7 +105,7 @@ class Artist:
         if style.palette_steps:
             shown = _softly_stepped(shown, style.palette_steps)
         if style.kind == "painterly":
-            shown *= 1 + 0.03 * self._paper[..., None]
+            shown *= 1 + 0.02 * self._paper[..., None]
         elif style.kind == "pencil":
             shown = self._pencil(shown, scale)
         elif style.kind == "ink":

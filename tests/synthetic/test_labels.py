@@ -194,6 +194,26 @@ def test_far_side_is_hidden_when_the_head_turns(prepared: PreparedPerson) -> Non
     assert frontal_view.mean() > 0.85
 
 
+def test_a_caricature_has_larger_eyes_and_labels_that_follow(prepared: PreparedPerson) -> None:
+    plain = frontal(prepared)
+    drawn = replace(plain, style=replace(plain.style, eye_scale=1.35, nose_scale=0.7))
+    performance = turning_performance(3, yaw=0.3)
+    (_, honest), (_, large) = (labelled(Renderer(prepared, scene, SIZE), performance, 0) for scene in (plain, drawn))
+
+    def width(labels: FrameLabels) -> float:
+        inner, outer = (labels.landmarks[LANDMARK_INDEX[f"eye_left_{part}"]] for part in ("inner", "outer"))
+        return float(np.linalg.norm(inner - outer))
+
+    assert width(large) == pytest.approx(1.35 * width(honest), rel=0.06)
+    assert large.mask("eyes").sum() > 1.3 * honest.mask("eyes").sum()
+    assert large.mouth_gap == pytest.approx(honest.mouth_gap, abs=0.01)
+    renderer = Renderer(prepared, drawn, SIZE)
+    (reference, first), (target, last) = (labelled(renderer, performance, index, SIZE) for index in (0, 2))
+    flow, visible = backward_flow(last.motion, first.motion)
+    error = np.abs(warped(reference, flow).astype(int) - target).mean(axis=2)
+    assert error[visible].mean() < 2.0
+
+
 def test_mouth_box_holds_the_lips(prepared: PreparedPerson) -> None:
     renderer = Renderer(prepared, frontal(prepared), SIZE)
     _, labels = labelled(renderer, turning_performance(3), 2)
