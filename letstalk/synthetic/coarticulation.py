@@ -38,8 +38,8 @@ _JAW_PER_SECOND = 7.5  # opening units; a real jaw takes 80 ms to drop
 _SMOOTHING_SECONDS = 0.014
 _CONTACT_EDGE_SECONDS = 0.05  # the last way of the lips to each other
 _MIN_CONTACT_SECONDS = 0.046  # longer than a frame, so that one frame at least shows it
-_REST_AFTER_SECONDS = 0.12  # the mouth closes this long after the last sound ...
-_REST_BEFORE_SECONDS = 0.14  # ... and opens this long before the next
+REST_AFTER_SECONDS = 0.12  # the mouth closes this long after the last sound ...
+REST_BEFORE_SECONDS = 0.14  # ... and opens this long before the next
 _MIN_REST_SECONDS = 0.1
 # What is left of a unit while the lips are pressed together.
 _KEPT_IN_CONTACT = {
@@ -176,10 +176,10 @@ def _rests(segments: Sequence[Segment], grid_seconds: np.ndarray) -> np.ndarray:
         if segment.viseme != SIL:
             continue
         first, last = segment.start_seconds <= 0, segment.end_seconds >= end_of_all
-        start = -1.0 if first else segment.start_seconds + _REST_AFTER_SECONDS
-        end = end_of_all + 1.0 if last else segment.end_seconds - _REST_BEFORE_SECONDS
+        start = -1.0 if first else segment.start_seconds + REST_AFTER_SECONDS
+        end = end_of_all + 1.0 if last else segment.end_seconds - REST_BEFORE_SECONDS
         if end - start >= _MIN_REST_SECONDS:
-            rise, fall = min(0.12, _REST_AFTER_SECONDS + 0.04), 0.12
+            rise, fall = min(0.12, REST_AFTER_SECONDS + 0.04), 0.12
             rest = np.maximum(rest, _plateau(grid_seconds, start, end, rise, fall))
     return rest
 

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from scipy.ndimage import maximum_filter1d
 
 from letstalk.errors import InputError, MissingAssetError
 from letstalk.synthetic import espeak_process
@@ -22,6 +23,10 @@ _USUAL_PITCH = 50
 # A phone shorter than this has been swallowed by the one before it (an l after a vowel is part of its glide), and takes
 # this share of it, up to this many seconds.
 _SWALLOWED_SECONDS, _SWALLOWED_SHARE, _SWALLOWED_MOST_SECONDS = 0.006, 0.4, 0.07
+
+_STOP_LETTERS = frozenset("pbtdkɡgcqʈɖɟ")
+_SHORTEST_CLOSURE_SECONDS, _LONGEST_CLOSURE_SECONDS = 0.008, 0.14
+_BURST_MARGIN = 48  # samples: the burst rises a little before its event
 
 
 @lru_cache(maxsize=1)
@@ -50,7 +55,8 @@ def speak(text: str, speaker: str, language: str, rate: float = 1.0, pitch: floa
     samples = to_16k_mono(np.frombuffer(sound, np.int16), answer["rate_hz"])
     duration_seconds = len(samples) / SAMPLE_RATE_HZ
     starts = [(start / answer["rate_hz"], name) for start, name in answer["starts"]]
-    phones = fill_silence(_phones_from_starts(starts, duration_seconds), duration_seconds)
+    phones = _with_closures(_phones_from_starts(starts, duration_seconds), samples)
+    phones = fill_silence(phones, duration_seconds)
     return Speech(samples, phones, "ipa", f"espeak:{speaker}", language, text)
 
 
@@ -68,3 +74,32 @@ def _phones_from_starts(starts: list[tuple[float, str]], duration_seconds: float
         if end > start:
             phones.append(Phone(start, end, name))
     return phones
+
+
+def _with_closures(phones: list[Phone], samples: np.ndarray) -> list[Phone]:
+    """Gives stops their closure.
+
+    espeak-ng names a p t k or ch when it bursts and leaves the silence of the closed mouth to the phone before, but lips
+    close when that silence begins.
+    """
+    quiet = _quiet_below(samples)
+    result: list[Phone] = []
+    for phone in phones:
+        if result and result[-1].symbol != SILENCE and phone.symbol[:1] in _STOP_LETTERS:
+            burst = round(phone.start_seconds * SAMPLE_RATE_HZ) - _BURST_MARGIN
+            earliest = max(0, burst - round(_LONGEST_CLOSURE_SECONDS * SAMPLE_RATE_HZ))
+            loud = np.flatnonzero(~quiet[earliest:burst])
+            start = (earliest + (int(loud[-1]) + 1 if len(loud) else 0)) / SAMPLE_RATE_HZ
+            before = result[-1]
+            start = max(start, before.start_seconds + 0.3 * before.seconds)
+            if phone.start_seconds - start > _SHORTEST_CLOSURE_SECONDS:
+                result[-1] = before._replace(end_seconds=start)
+                phone = phone._replace(start_seconds=start)
+        result.append(phone)
+    return result
+
+
+def _quiet_below(samples: np.ndarray) -> np.ndarray:
+    """(num_samples,) bool: where the loudest sample within 1.5 ms is 40 dB below the loudest of all."""
+    level = maximum_filter1d(np.abs(samples), 49)
+    return level < 0.01 * max(float(level.max()), 1e-6) if len(level) else level.astype(bool)

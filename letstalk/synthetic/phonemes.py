@@ -1,6 +1,6 @@
 """Phone symbols of several alphabets -> visemes in time.
 
-IPA is read character by character after its marks are stripped, so any language works whose letters are listed.
+IPA is read letter by letter, its marks ignored, so any language works whose letters are listed.
 ARPAbet is the alphabet of flite and of festival's English voices, SAMPA that of festival's other voices.
 """
 
@@ -20,7 +20,7 @@ _IPA_LETTERS: dict[str, str] = {
     "t": "t d n ɾ r ʈ ɖ ɳ ɗ", "s": "s z ɬ ɮ", "sh": "ʃ ʒ ʂ ʐ ɕ ʑ ɧ",
     "k": "k ɡ g ŋ x ɣ q ɢ χ ʁ ʀ ɴ ɰ ɠ", "r": "ɹ ɻ ɽ", "l": "l ɫ ʎ ɭ ʟ ɺ",
     "j": "j ɲ ç ʝ c ɟ", "w": "w ʍ ɥ", "h": "h ɦ ʔ ħ ʕ",
-    "aa": "a ɑ", "ae": "æ", "ah": "ʌ ɐ", "eh": "ɛ e", "ih": "ɪ ɨ", "iy": "i",
+    "aa": "a ɑ", "ae": "æ", "ah": "ʌ ɐ", "eh": "ɛ e", "ih": "ɪ ɨ ᵻ", "iy": "i",
     "ao": "ɔ ɒ", "ow": "o ø œ ɵ ɤ", "uw": "u ʊ y ʏ ʉ ɯ", "er": "ɜ ɝ ɚ", "ax": "ə ɘ ɞ",
 }  # fmt: skip
 # Two letters that are one gesture of the mouth; everything else of several letters moves from letter to letter.
@@ -28,9 +28,6 @@ _IPA_PAIRS: dict[str, str] = {
     "tʃ": "sh", "dʒ": "sh", "tɕ": "sh", "dʑ": "sh", "tʂ": "sh", "dʐ": "sh", "ts": "s", "dz": "s", "pf": "f", "bv": "f",
     "kp": "p", "ɡb": "p",
 }  # fmt: skip
-# Length, stress, tone, release and secondary articulation: they do not change which mouth shape is made.
-_IPA_MARKS = frozenset("ːˑˈˌʰʲʷˠˤˀʼ˞ʱⁿˡ̩͡˥˦˧˨˩'`.-|‖_^\"1234567890↓↑→↗↘")
-
 _ARPABET: dict[str, tuple[str, ...]] = {
     "aa": ("aa",), "ae": ("ae",), "ah": ("ah",), "ao": ("ao",), "aw": ("aa", "uw"), "ax": ("ax",), "axr": ("er",),
     "ay": ("aa", "ih"), "b": ("p",), "ch": ("sh",), "d": ("t",), "dh": ("th",), "dx": ("t",), "eh": ("eh",),
@@ -91,7 +88,7 @@ def visemes_of(symbol: str, alphabet: str) -> tuple[str, ...]:
 
 
 def _ipa_visemes(symbol: str) -> tuple[str, ...]:
-    letters = [c for c in unicodedata.normalize("NFD", symbol) if not unicodedata.combining(c) and c not in _IPA_MARKS]
+    letters = _letters(symbol)
     shapes: list[str] = []
     while letters:
         pair = "".join(letters[:2])
@@ -125,8 +122,17 @@ def segments(phones: Sequence[Phone], alphabet: str) -> list[Segment]:
 
 def has_sound(symbol: str) -> bool:
     """False for a mark that engines list like a phone: a tone number, a change of language."""
-    letters = (c for c in unicodedata.normalize("NFD", symbol) if not unicodedata.combining(c) and c not in _IPA_MARKS)
-    return not symbol.startswith("(") and any(True for _ in letters)
+    return not symbol.startswith("(") and bool(_letters(symbol))
+
+
+def _letters(symbol: str) -> list[str]:
+    """The letters of an IPA symbol. Length, stress, tone, release and secondary articulation leave the mouth alone."""
+    letters = []
+    for character in unicodedata.normalize("NFD", symbol):
+        category = unicodedata.category(character)
+        if category in ("Ll", "Lu", "Lo") or character in _IPA:
+            letters.append(character)
+    return letters
 
 
 def is_vowel(phone: Phone, alphabet: str) -> bool:

@@ -6,12 +6,13 @@ Splits keep *speakers* apart: flite's kal and festival's kal are one man, so bot
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from letstalk.errors import SettingsError
 from letstalk.synthetic import espeak, festival, flite
 from letstalk.synthetic.speech import Speech
 from letstalk.synthetic.split import Split
+from letstalk.synthetic.timing import correct_times
 
 ENGINES: tuple[str, ...] = ("espeak", "flite", "festival")
 
@@ -30,8 +31,8 @@ class Voice:
 
 # Language of the sentences -> espeak's names of its accents.
 _ESPEAK_ACCENTS: dict[str, tuple[str, ...]] = {
-    "en": ("en-us", "en-gb", "en-gb-scotland", "en-gb-x-rp"),
-    "es": ("es", "es-419"), "fr": ("fr-fr",), "de": ("de",), "it": ("it",), "pt": ("pt", "pt-br"), "nl": ("nl",),
+    "en": ("en-us", "en", "en-gb-scotland", "en-gb-x-rp"),  # en: espeak-ng knows en-gb by this name
+    "es": ("es", "es-419"), "fr": ("fr",), "de": ("de",), "it": ("it",), "pt": ("pt", "pt-br"), "nl": ("nl",),
     "pl": ("pl",), "ru": ("ru",), "tr": ("tr",), "hi": ("hi",), "ja": ("ja",), "cmn": ("cmn-latn-pinyin",),
 }  # fmt: skip
 _ESPEAK_SPEAKERS: dict[Split, tuple[str, ...]] = {
@@ -89,7 +90,9 @@ def is_installed(voice: Voice) -> bool:
 def speak(text: str, voice: Voice, rate: float = 1.0, pitch: float = 1.0) -> Speech:
     """The same text, voice and factors give the same samples in any process. Only espeak-ng heeds `pitch`."""
     if voice.engine == "espeak":
-        return espeak.speak(text, voice.speaker, voice.language, rate, pitch)
-    if voice.engine == "flite":
-        return flite.speak(text, voice.speaker, rate)
-    return festival.speak(text, voice.speaker, rate)
+        speech = espeak.speak(text, voice.speaker, voice.language, rate, pitch)
+    elif voice.engine == "flite":
+        speech = flite.speak(text, voice.speaker, rate)
+    else:
+        speech = festival.speak(text, voice.speaker, rate)
+    return replace(speech, phones=correct_times(speech.phones, speech.alphabet, voice.name))
