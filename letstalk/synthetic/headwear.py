@@ -151,7 +151,8 @@ def _headscarf(form: HeadForm, texture: np.ndarray, draw: np.random.Generator) -
     rim = middle + np.stack([half_width * np.sin(turn), half_height * np.cos(turn), -0.22 * np.sin(turn) ** 2], 1)
     start = rim - form.centre
     start /= np.linalg.norm(start, axis=1, keepdims=True)
-    back = np.array([0, -0.25, -1.0])
+    # High enough that the short way from the forehead leads over the crown and the one from the chin round the neck.
+    back = np.array([0, 0.25, -1.0])
     back /= np.linalg.norm(back)
     angle = np.arccos(np.clip(start @ back, -1, 1))
     t = np.linspace(0, 1, rows)[:, None, None]
