@@ -163,7 +163,7 @@ def shade_fragment(triangle, x, y, shot, surfaces, lights, look, out):  # noqa: 
     out[2] = lit_b * blue * blue * norm * surfaces.tint[material, 2]
     out[3] = min(alpha * surfaces.alpha_gain[material] / 255.0, 1.0)
     if kind == HAIR:
-        strand = look.sheen_across_hair * surfaces.specular[material] * (0.15 + (red + green + blue) / 255.0)
+        strand = look.sheen_across_hair * surfaces.specular[material] * (0.2 + 1.2 * (red + green + blue) / 255.0)
         for q in range(3):
             out[q] += strand * (wa * light[a, 4 + q] + wb * light[b, 4 + q] + wc * light[c, 4 + q])
     elif surfaces.specular[material] > 0.0 and look.shine > 0.0:

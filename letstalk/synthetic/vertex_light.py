@@ -13,6 +13,7 @@ from letstalk.synthetic.surfaces import Surfaces
 
 NUMBA = {"cache": True, "nogil": True, "error_model": "numpy"}
 EDGE_FACING = 0.45  # cosine to the viewer down to which a normal may point away and still be on the near side
+INSIDE_LIGHT = 0.45  # the inner side of hair and collars lies in the shade of the body
 SKIN, HAIR = KIND_CODE["skin"], KIND_CODE["hair"]
 
 
@@ -59,8 +60,9 @@ def light_vertices(
         px, py, pz = float(vertices[i, 0]), float(vertices[i, 1]), float(vertices[i, 2])
         nx, ny, nz = float(normals[i, 0]), float(normals[i, 1]), float(normals[i, 2])
         vx, vy, vz = shot.eye[0] - px, shot.eye[1] - py, shot.eye[2] - pz
+        side = 1.0
         if surfaces.two_sided[material]:
-            nx, ny, nz = _towards_viewer(nx, ny, nz, vx, vy, vz)
+            nx, ny, nz, side = _towards_viewer(nx, ny, nz, vx, vy, vz)
         sky = float(surfaces.occlusion[i])
         for c in range(3):
             ambient = lights.ambient[0, c] + lights.ambient[1, c] * nx + lights.ambient[2, c] * ny
@@ -81,18 +83,20 @@ def light_vertices(
                 softened = seen + (sqrt(seen) - seen) * min(2.0 * bleed, 1.0)
                 out[i, c] += float(lights.colour[k, c]) * softened * diffuse * diffuse ** (0.5 * wrap)
             if kind == HAIR and cosine > -0.2:
-                strength = seen * _sheen(
-                    px - crown[0], py - crown[1], pz - crown[2], nx, ny, nz, vx, vy, vz, lx, ly, lz
+                strength = (
+                    seen
+                    * side
+                    * _sheen(px - crown[0], py - crown[1], pz - crown[2], nx, ny, nz, vx, vy, vz, lx, ly, lz)
                 )
                 for c in range(3):
                     out[i, 4 + c] += float(lights.colour[k, c]) * strength
         for c in range(3):
-            out[i, c] *= reached[i, c]
+            out[i, c] *= reached[i, c] * side
 
 
 @numba.njit(inline="always")
 def _towards_viewer(nx, ny, nz, vx, vy, vz):  # noqa: ANN001, ANN202
-    """The normal of the side that is seen.
+    """The normal of the side that is seen, and the share of light that reaches that side.
 
     Near the silhouette, where normals are averages over the edge, it is only bent: turning it round there would light
     single vertices from behind and leave a seam of black dots.
@@ -100,11 +104,11 @@ def _towards_viewer(nx, ny, nz, vx, vy, vz):  # noqa: ANN001, ANN202
     scale = 1.0 / sqrt(vx * vx + vy * vy + vz * vz + 1e-12)
     facing = (nx * vx + ny * vy + nz * vz) * scale
     if facing >= 0.0:
-        return nx, ny, nz
+        return nx, ny, nz, 1.0
     if facing < -EDGE_FACING:
-        return -nx, -ny, -nz
+        return -nx, -ny, -nz, INSIDE_LIGHT
     bend = facing * scale
-    return nx - bend * vx, ny - bend * vy, nz - bend * vz
+    return nx - bend * vx, ny - bend * vy, nz - bend * vz, 1.0
 
 
 @numba.njit(inline="always")
@@ -117,4 +121,4 @@ def _sheen(gx, gy, gz, nx, ny, nz, vx, vy, vz, lx, ly, lz):  # noqa: ANN001, ANN
     hx, hy, hz = vx * view + lx, vy * view + ly, vz * view + lz
     half = 1.0 / sqrt(hx * hx + hy * hy + hz * hz + 1e-9)
     with_strand = (tx * hx + ty * hy + tz * hz) * scale * half + 0.08  # cuticles tilt it towards the root
-    return schlick_power(max(1.0 - with_strand * with_strand, 0.0), 24.0)
+    return schlick_power(max(1.0 - with_strand * with_strand, 0.0), 70.0)
