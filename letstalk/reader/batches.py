@@ -18,8 +18,8 @@ PICTURES = ("face", "mouth", "eyes", "canvas")
 
 @dataclass(frozen=True)
 class BatchSettings:
-    faces: int = 64  # frames in a batch; each gives one face, one mouth and two eyes
-    canvases: int = 16  # scenes for the finder
+    faces: int = 32  # frames in a batch; each gives one face, one mouth and two eyes
+    canvases: int = 8  # scenes for the finder
     seed: int = 0
 
 

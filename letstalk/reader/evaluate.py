@@ -25,7 +25,7 @@ TURNED_RADIANS = np.deg2rad(35)
 
 @dataclass(frozen=True)
 class Scores:
-    """Means over the frames that were found, but `found`. Lengths in eye distances, angles in degrees."""
+    """Means over the frames whose face was found; nan where none was. Lengths in eye distances, angles in degrees."""
 
     num_frames: int
     found: float  # share of frames with a face where it is
@@ -40,8 +40,9 @@ class Scores:
     pose_degrees: float
     gaze_degrees: float
 
-    def to_dict(self) -> dict[str, float]:
-        return asdict(self)
+    def to_dict(self) -> dict[str, float | None]:
+        """For JSON: what could not be measured, because no face was found, is null."""
+        return {name: None if np.isnan(value) else value for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True)
@@ -82,17 +83,27 @@ def score(readings: FaceReadings, truth: Truth, mouth: list[int]) -> Scores:
     return Scores(
         num_frames=len(found),
         found=float(found.mean()),
-        landmarks=float(distance[rows].mean()),
-        mouth_landmarks=float(distance[rows][:, mouth].mean()),
-        gap=float(gap_error.mean()),
-        gap_when_sure=float(gap_error[surest].mean()),
-        gap_r=float(np.corrcoef(readings.mouth_gap[rows], truth.gap[rows])[0, 1]),
-        closed_right=float((says_open == (truth.gap[rows] >= OPEN_GAP)).mean()),
-        width=float(np.abs(readings.mouth_width - truth.width)[rows].mean()),
-        lids=float(np.abs(readings.lid_opening - truth.lid_opening)[rows].mean()),
-        pose_degrees=float(np.rad2deg(np.abs(turned)).mean()),
-        gaze_degrees=float(np.rad2deg(np.abs(readings.gaze - truth.gaze)[eyes_open]).mean()),
+        landmarks=_mean(distance[rows]),
+        mouth_landmarks=_mean(distance[rows][:, mouth]),
+        gap=_mean(gap_error),
+        gap_when_sure=_mean(gap_error[surest]),
+        gap_r=_correlation(readings.mouth_gap[rows], truth.gap[rows]),
+        closed_right=_mean(says_open == (truth.gap[rows] >= OPEN_GAP)),
+        width=_mean(np.abs(readings.mouth_width - truth.width)[rows]),
+        lids=_mean(np.abs(readings.lid_opening - truth.lid_opening)[rows]),
+        pose_degrees=_mean(np.rad2deg(np.abs(turned))),
+        gaze_degrees=_mean(np.rad2deg(np.abs(readings.gaze - truth.gaze)[eyes_open])),
     )
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if values.size else float("nan")
+
+
+def _correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """0 where one of them does not vary."""
+    spread = one.std() * other.std() if len(one) else 0.0
+    return float(((one - one.mean()) * (other - other.mean())).mean() / spread) if spread > 0 else 0.0
 
 
 def blind_scores(truth: Truth, reader: FaceReader) -> Scores:
@@ -102,7 +113,7 @@ def blind_scores(truth: Truth, reader: FaceReader) -> Scores:
     readings = FaceReadings(
         landmarks=geometry.apply(places, reader.mean_face[None]).astype(np.float32),
         confidence=np.ones(count),
-        mouth_gap=np.full(count, np.median(truth.gap)) + np.linspace(0, 1e-9, count),
+        mouth_gap=np.full(count, np.median(truth.gap)),
         mouth_gap_error=np.ones(count),
         mouth_width=np.full(count, np.median(truth.width)),
         mouth_open_probability=np.full(count, float((truth.gap >= OPEN_GAP).mean() >= 0.5)),

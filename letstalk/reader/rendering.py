@@ -30,7 +30,7 @@ class PoolSettings:
     size: int = 256
     people_per_shard: int = 10
     scenes_per_person: int = 3
-    frames_per_scene: int = 5
+    frames_per_scene: int = 4
     close_share: float = 0.6  # scenes framed nearer than portraits, for the detail that large pictures have
     drawn_share: float = 0.25  # scenes in the look of drawings
     free_share: float = 1.0  # scenes with freely drawn faces between the spoken ones; the rest are speech alone

@@ -27,11 +27,11 @@ PARTS = ("finder", "face", "mouth", "eye")
 @dataclass(frozen=True)
 class TrainSettings:
     minutes: float = 35.0  # of training in all, over every run that resumed
-    learning_rate: float = 2e-3
+    learning_rate: float = 1.5e-3
     weight_decay: float = 0.02
     warmup_steps: int = 150
     clip_norm: float = 1.0  # for each of the four networks
-    average_steps: int = 400  # memory of the averaged weights, in steps
+    average_steps: int = 500  # memory of the averaged weights, in steps
     save_every_seconds: float = 180.0
     log_every_steps: int = 50
     max_steps: int | None = None
