@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -29,7 +30,7 @@ EXIT_USER_MISTAKE = 2
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command; a user's mistake becomes one sentence on stderr and exit code 2, never a traceback."""
     try:
-        app(args=list(arguments) if arguments is not None else None)
+        complete_app()(args=list(arguments) if arguments is not None else None)
     except LetsTalkError as error:
         print(f"letstalk: {error.problem}", file=sys.stderr)
         if error.advice:
@@ -40,6 +41,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(0)  # the reader (head, less) has seen enough
+
+
+@cache
+def complete_app() -> typer.Typer:
+    """The commands of this module and those of its parts, each under its own name."""
+    from letstalk import cli_synth
+
+    app.add_typer(cli_synth.app, name="synth")
+    return app
 
 
 def show_version(wanted: bool) -> None:
@@ -92,3 +102,15 @@ def probe(
         print(f"  {key:<12} {value}")
     for note in report.notes:
         print(f"  note: {note}")
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder of the video.")] = Path("out"),
+    assets: Annotated[Path | None, typer.Option(help="Asset pack; without it the one in the cache folder.")] = None,
+) -> None:
+    """Render a talking person to demo.mp4, with sound."""
+    from letstalk.demo import run_demo
+
+    result = run_demo(out, assets)
+    print(f"{result.video}: {result.duration_seconds:.1f} s, {result.person}")

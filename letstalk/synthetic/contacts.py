@@ -34,10 +34,14 @@ class ContactCounts:
         return ContactCounts(*(a + b for a, b in zip(vars(self).values(), vars(other).values(), strict=True)))
 
 
-def count_contacts(performance: Performance, speech: Speech) -> ContactCounts:
-    """A contact counts if one frame within its sound (60 ms early at most) shows it, with a jaw that lets lips meet."""
+def count_contacts(performance: Performance, speech: Speech, closed: np.ndarray | None = None) -> ContactCounts:
+    """A contact counts if one frame within its sound (60 ms early at most) shows it, with a jaw that lets lips meet.
+
+    `closed` (num_frames,) bool says when the lips of a certain person touch; without it the performance itself is read.
+    """
     jaw = performance.expression[:, UNIT_INDEX["mouth-open"]]
-    closed = (performance.lip_seal >= _CLOSED_SEAL) & (jaw <= 1.5 * MAX_SEALED_JAW)
+    if closed is None:
+        closed = (performance.lip_seal >= _CLOSED_SEAL) & (jaw <= 1.5 * MAX_SEALED_JAW)
     on_teeth = performance.lip_to_teeth >= _CLOSED_SEAL
     seconds = frame_seconds(performance.num_frames)
     bilabials = _shown(speech, seconds, closed, lambda phone: seals_lips(phone, speech.alphabet))

@@ -5,15 +5,18 @@ The people are of the test split, so no model of this project was trained on the
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from letstalk.synthetic.alignment import write_alignment
 from letstalk.synthetic.assets import AssetPack
 from letstalk.synthetic.camera import Camera, aim
 from letstalk.synthetic.controls import UNIT_INDEX, Performance, still_performance
 from letstalk.synthetic.identity import make_person
+from letstalk.synthetic.packing import encode_flac
 from letstalk.synthetic.person import Person
 from letstalk.synthetic.posing import pose_vertices
 from letstalk.synthetic.renderer import PreparedPerson, Renderer
@@ -27,11 +30,26 @@ PORTRAIT_PX = 512
 _FIRST_PERSON = 1000  # of the test split: the exam has those before
 _OVERSAMPLING = 2  # rendered larger and reduced: these are looked at closely
 _PEAK = 0.7
+_SOURCES = """# Where these files come from
+
+Everything in this folder was rendered by this project and may be used under its licence (Apache-2.0). Nobody in it
+exists, and no recording of a person is in it.
+
+- Portraits and benchmark videos: rendered by `letstalk/synthetic` from assets of MakeHuman
+  (www.makehumancommunity.org), which are CC0 1.0; renderings carry no claim. Credit, given gladly: the MakeHuman team
+  and the authors of its assets.
+- Speech: spoken by {engines}. The words are our own. Each .txt holds the alignment: start, end and phone of every
+  sound, as the voice engine gave them.
+
+| file | made from |
+|---|---|
+{rows}
+"""
 
 
 @dataclass(frozen=True)
 class PortraitSample:
-    """`number` chooses the person within the test split; the traits that are named are fixed, the seed gives the rest."""
+    """`number` chooses the person within the test split; named traits are fixed, the seed gives the rest."""
 
     name: str
     number: int
@@ -63,17 +81,11 @@ class SpeechSample:
         return " ".join(part for part in self.parts if isinstance(part, str))
 
 
-@dataclass(frozen=True)
-class WrittenSample:
-    path: Path
-    detail: str = field(default="")
-
-
 def sample_portrait(pack: AssetPack, sample: PortraitSample, size_px: int = PORTRAIT_PX) -> np.ndarray:
     """(size, size, 3) uint8: a quiet face that looks into the camera."""
     import cv2
 
-    person = make_person(pack, sample.seed, sample.traits)
+    person = make_person(pack, sample.seed, {"hat": "none", **sample.traits})
     drawn = Renderer(PreparedPerson(person), _portrait_scene(person, sample), _OVERSAMPLING * size_px)
     frame = drawn.draw(pose_vertices(person, _portrait_pose(sample), 0))
     return cv2.resize(frame.picture, (size_px, size_px), interpolation=cv2.INTER_AREA)
@@ -103,10 +115,52 @@ def sample_speech(sample: SpeechSample) -> Speech:
     """Raises `MissingAssetError` when the voice is not installed."""
     voice = voice_named(sample.voice)
     pieces = [
-        silent_speech(round(part * SAMPLE_RATE_HZ))
-        if isinstance(part, float)
-        else speak(part, voice, sample.rate, sample.pitch)
+        speak(part, voice, sample.rate, sample.pitch)
+        if isinstance(part, str)
+        else silent_speech(round(part * SAMPLE_RATE_HZ))
         for part in sample.parts
     ]
     speech = join(pieces)
     return replace(speech, samples=(speech.samples * (_PEAK / np.abs(speech.samples).max())).astype(np.float32))
+
+
+def write_samples(
+    folder: Path, pack: AssetPack, portraits: Iterable[PortraitSample], speech: Iterable[SpeechSample]
+) -> Iterator[Path]:
+    """Writes portraits/*.png, speech/*.flac with an alignment (*.txt) beside each, SOURCES.md; yields each path."""
+    from letstalk.media.files import atomic_target, output_error
+    from letstalk.media.image import save_image
+
+    portraits, speech = tuple(portraits), tuple(speech)
+    try:
+        for name in ("portraits", "speech"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        for portrait in portraits:
+            yield save_image(folder / "portraits" / f"{portrait.name}.png", sample_portrait(pack, portrait))
+        for sample in speech:
+            spoken = sample_speech(sample)
+            path = folder / "speech" / f"{sample.name}.flac"
+            with atomic_target(path) as partial:
+                partial.write_bytes(encode_flac(spoken.samples))
+            with atomic_target(path.with_suffix(".txt")) as partial:
+                write_alignment(partial, spoken)
+            yield path
+        with atomic_target(folder / "SOURCES.md") as partial:
+            partial.write_text(sources_text(portraits, speech), encoding="utf-8")
+    except OSError as error:
+        raise output_error(folder, error) from error
+    yield folder / "SOURCES.md"
+
+
+def sources_text(portraits: tuple[PortraitSample, ...], speech: tuple[SpeechSample, ...]) -> str:
+    """SOURCES.md: where each file comes from and who is to be credited."""
+    engines = {
+        "flite": "flite (CMU Speech Group, BSD-style licence)",
+        "espeak": "espeak-ng (a GPL-3.0 program; the sound that it makes is not covered by its licence)",
+        "festival": "festival (CSTR Edinburgh, MIT-style licence)",
+    }
+    used = sorted({voice_named(sample.voice).engine for sample in speech})
+    rows = [f"| portraits/{p.name}.png | person {p.seed}, {p.style} |" for p in portraits]
+    rows += [f"| speech/{s.name}.flac, .txt | voice {s.voice}: {s.text} |" for s in speech]
+    credits = "; ".join(engines[engine] for engine in used)
+    return _SOURCES.format(engines=credits, rows="\n".join(rows))

@@ -8,6 +8,7 @@ from pathlib import Path
 from letstalk.errors import InputError
 from letstalk.runtime import numpy_generator
 from letstalk.synthetic.alignment import read_alignment
+from letstalk.synthetic.augment import augment
 from letstalk.synthetic.clips import speech_clip
 from letstalk.synthetic.controls import Performance
 from letstalk.synthetic.performance import idle_performance, perform
@@ -17,6 +18,7 @@ from letstalk.synthetic.speech import Speech, cut, silent_speech
 from letstalk.synthetic.voices import voice_named
 from letstalk.types import SAMPLES_PER_FRAME, num_samples_for_frames
 
+_AUGMENTATION_MARGIN = 1.4
 SOUND_SUFFIXES = (".flac", ".wav", ".mp3", ".m4a", ".ogg")
 
 
@@ -41,7 +43,11 @@ def _spoken(spec: ClipSpec) -> Speech:
     assert spec.speech is not None
     voice = voice_named(spec.speech.voice)
     assert voice.split == spec.split, f"{voice.name} belongs to {voice.split}"
-    return speech_clip(voice, spec.num_frames, spec.speech.sentence_seed)
+    if spec.speech.augmentation_seed is None:
+        return speech_clip(voice, spec.num_frames, spec.speech.sentence_seed)
+    # Augmentation may speed the speech up: it starts from more than is needed.
+    longer = speech_clip(voice, round(_AUGMENTATION_MARGIN * spec.num_frames), spec.speech.sentence_seed)
+    return cut(augment(longer, spec.speech.augmentation_seed), 0, num_samples_for_frames(spec.num_frames))
 
 
 def _recorded(spec: ClipSpec) -> Speech:
