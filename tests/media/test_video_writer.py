@@ -322,12 +322,12 @@ def test_an_hour_ends_together_in_constant_memory(tmp_path):
     import psutil
 
     num_frames, block = 90_000, 50
-    frames, samples = pictures(block, 256, 256), speech_like(2.0, 16_000)[:, 0]
+    frames, samples = pictures(block), speech_like(2.0, 16_000)[:, 0]
     own = write_wav(tmp_path / "own.wav", np.tile(speech_like(10, 44_100, 2), (360, 1)), 44_100)
     process, memory = psutil.Process(), []
     with JobFolder.create(tmp_path / "jobs") as job:
         settings = VideoSettings(hls=True)
-        with VideoWriter(tmp_path / "hour.mp4", (256, 256), settings, audio_source=own, job=job) as writer:
+        with VideoWriter(tmp_path / "hour.mp4", (64, 64), settings, audio_source=own, job=job) as writer:
             for _ in range(num_frames // block):
                 writer.write(frames, samples)
                 writer.closed_segments()
