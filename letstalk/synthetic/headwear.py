@@ -86,12 +86,12 @@ def hat_part(kind: str, form: HeadForm, colour: np.ndarray, draw: np.random.Gene
 
 def _support(form: HeadForm, directions: np.ndarray, spread: float) -> np.ndarray:
     """How far the head reaches in each direction, smoothed over a cone of `spread` radians: no bump remains."""
-    arm = form.skin - form.centre
+    arm = (form.skin - form.centre).astype(np.float32)
     length = np.linalg.norm(arm, axis=1)
     unit = arm / np.maximum(length, 1e-6)[:, None]
-    cosine = directions @ unit.T
-    reach = np.where(cosine > np.cos(spread), cosine * length, 0)
-    return reach.max(1)
+    cosine = directions.astype(np.float32) @ unit.T
+    cosine[cosine < np.cos(spread)] = 0
+    return (cosine * length).max(1).astype(np.float64)
 
 
 def _down_to_brim(points: np.ndarray, shell: Shell) -> np.ndarray:

@@ -93,7 +93,9 @@ def _parts(face: Face, traits: Traits, look: Look) -> list[Part]:
     parts.append(teeth_part(pack, base, numpy_generator(seed, "teeth")))
     parts.append(tongue_part(pack, base))
     parts.append(proxy_part(pack, look.brow, base, dyed(pack.texture(look.brow), look.hair_linear * 0.5)))
-    parts.append(proxy_part(pack, look.lash, base))
+    # Lashes of the pack are made up; bare ones are thinner.
+    lash_density = 1.0 if look.skin.eyeliner > 0.3 else 0.6 if not traits.is_male else 0.42
+    parts.append(proxy_part(pack, look.lash, base, alpha_gain=lash_density))
     parts += _worn_parts(face, look)
     return parts
 

@@ -102,16 +102,20 @@ def clothes_part(pack: AssetPack, name: str, base: np.ndarray, draw: np.random.G
     hsv[..., 1] = np.clip(hsv[..., 1] * draw.choice([0.15, 0.4, 0.7, 1.1]), 0, 230)
     hsv[..., 2] = np.clip(hsv[..., 2] * draw.uniform(0.4, 1.25) + draw.uniform(0, 25), 0, 245)
     rgb = cv2.cvtColor(hsv.astype(np.uint8), cv2.COLOR_HSV2RGB).astype(np.float32) / 255
-    if draw.random() < 0.5:  # whole cloth in one colour: folds and seams stay, prints go
-        light = cv2.GaussianBlur(rgb.mean(2), (0, 0), 0.8)[..., None]
-        rgb = random_colour(draw, (0.0, 0.75), (0.12, 0.95)) * (
-            0.45 + 0.55 * light / max(float(np.median(light)), 0.08)
-        )
+    if draw.random() < 0.7:  # whole cloth in one colour: folds and weave stay, prints go
+        rgb = _shading_of(rgb.mean(2))[..., None] * random_colour(draw, (0.0, 0.75), (0.12, 0.95))
     if draw.random() < 0.35 and "elegant" not in name:
         mask = _pattern(draw)[..., None] * draw.uniform(0.4, 1.0)
         rgb = rgb + mask * (rgb.mean() * 0.4 + 0.6 * random_colour(draw, (0.0, 0.8), (0.1, 0.95)) - rgb)
     painted = cv2.convertScaleAbs(np.clip(rgb, 0, 1), alpha=255)
     return proxy_part(pack, name, base, np.dstack([painted, texture[..., 3]]))
+
+
+def _shading_of(light: np.ndarray) -> np.ndarray:
+    """Light and dark of a cloth without what is printed on it, around 0.9."""
+    broad = cv2.GaussianBlur(light, (0, 0), 9.0)
+    fine = np.clip(light - cv2.GaussianBlur(light, (0, 0), 2.0), -0.06, 0.06)
+    return 0.5 + 0.4 * broad / max(float(np.median(broad)), 0.08) + fine
 
 
 def _pattern(draw: np.random.Generator) -> np.ndarray:
