@@ -5,6 +5,7 @@ A baked occlusion cannot know that a mouth opens or an eye closes, so these two 
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 
 from letstalk.synthetic.controls import LANDMARK_INDEX
@@ -54,9 +55,21 @@ class Hollows:
         share = np.full(len(ball), BALL_SHADE, np.float32)
         for (edge, mix), shade, reach in zip(_edges(lids), LID_SHADE, LID_REACH, strict=True):
             points = (vertices[edge] * mix[..., None]).sum(axis=1)
-            distance = np.linalg.norm(ball[:, None] - points[None], axis=2).min(axis=1)
-            share *= 1 - shade * np.exp(-distance / reach)
+            share *= 1 - shade * np.exp(-_nearest(ball, points) / reach)
         return share
+
+
+@numba.njit(cache=True, nogil=True)
+def _nearest(points: np.ndarray, edge: np.ndarray) -> np.ndarray:
+    """Distance of each point (n, 3) from the nearest of (m, 3), (n,) float32."""
+    out = np.empty(len(points), np.float32)
+    for i in range(len(points)):
+        smallest = np.inf
+        for j in range(len(edge)):
+            x, y, z = points[i, 0] - edge[j, 0], points[i, 1] - edge[j, 1], points[i, 2] - edge[j, 2]
+            smallest = min(smallest, x * x + y * y + z * z)
+        out[i] = np.sqrt(smallest)
+    return out
 
 
 def _edges(contact: Contact) -> tuple[tuple[np.ndarray, np.ndarray], ...]:

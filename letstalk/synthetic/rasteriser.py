@@ -155,6 +155,23 @@ def rasterise(points: np.ndarray, surfaces: Surfaces, rules: RasterRules, depth:
 
 
 @numba.njit(**EXACT)
+def mark_shown(ids: np.ndarray, surfaces: Surfaces, shown: np.ndarray) -> None:
+    """`shown` (num_vertices,) bool: corners of what `rasterise` found, and of every transparent triangle."""
+    shown[:] = False
+    last = NOTHING
+    for y in range(ids.shape[0]):
+        for x in range(ids.shape[1]):
+            t = ids[y, x]
+            if t != last and t != NOTHING:
+                for k in range(3):
+                    shown[surfaces.triangles[t, k]] = True
+            last = t
+    for t in range(surfaces.num_opaque, surfaces.triangles.shape[0]):
+        for k in range(3):
+            shown[surfaces.triangles[t, k]] = True
+
+
+@numba.njit(**EXACT)
 def soft_shadow(
     points: np.ndarray, facing: np.ndarray, depth: np.ndarray, radius_px: float, bias: float, out: np.ndarray
 ) -> None:

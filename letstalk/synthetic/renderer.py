@@ -14,6 +14,7 @@ from letstalk.synthetic.person import Person
 from letstalk.synthetic.rasteriser import (
     RasterRules,
     look_along,
+    mark_shown,
     project_parallel,
     project_perspective,
     rasterise,
@@ -85,6 +86,7 @@ class Renderer:
         self._screen, self._points = np.empty_like(self._normals), np.empty_like(self._normals)
         self._light = np.empty((num_vertices, 7), np.float32)
         self._shadow = np.ones(num_vertices, np.float32)
+        self._shown = np.ones(num_vertices, np.bool_)
         shadow_px = int(np.clip(120 + size_px // 2, 160, 400))
         self._shadow_depth = np.empty((shadow_px, shadow_px), np.float32)
         self._shadow_ids = np.empty((shadow_px, shadow_px), np.int32)
@@ -110,13 +112,14 @@ class Renderer:
         if self._caricature:
             vertices = self._caricature.apply(vertices)
         shot = self._place(vertices)
-        self._cast_shadow(vertices)
         lights, look = self._lights, self.scene.style.look
-        light_vertices(shot, self._shadow, self._reach(vertices), self.prepared.crown, surfaces, lights)
         fine = self._screen * np.array([SAMPLES, SAMPLES, 1], np.float32)
         fine[:, :2] += 0.5 * (SAMPLES - 1)
         rules = RasterRules(False, SOLID_ALPHA, self._log2_density + float(np.log2(SAMPLES)), 0.0)
         rasterise(fine, surfaces, rules, canvas.depth, canvas.ids)
+        mark_shown(canvas.ids, surfaces, self._shown)
+        self._cast_shadow(vertices)
+        light_vertices(shot, self._shadow, self._reach(vertices), self.prepared.crown, surfaces, lights)
         canvas.colour[:] = self._background
         shade_solid(canvas, shot, surfaces, lights, look)
         blend_see_through(self._far_to_near(), canvas, shot, surfaces, lights, look)
@@ -129,7 +132,7 @@ class Renderer:
         camera = self.scene.camera
         vertex_normals(vertices, self.prepared.surfaces.triangles, self._normals)
         project_perspective(vertices, camera.rotation, camera.position, camera.lens(self.size_px), self._screen)
-        return Shot(vertices, self._normals, self._screen, self._light, self._eye, self._log2_density)
+        return Shot(vertices, self._normals, self._screen, self._light, self._shown, self._eye, self._log2_density)
 
     def _cast_shadow(self, vertices: np.ndarray) -> None:
         """Shadow of the first light into `_shadow`; without lights everything is lit."""

@@ -34,6 +34,7 @@ class Shot(NamedTuple):
     normals: np.ndarray  # (num_vertices, 3) float32
     screen: np.ndarray  # (num_vertices, 3) float32: pixels, pixels, 1 / distance
     light: np.ndarray  # (num_vertices, 7) float32: irradiance rgb, shadow of the key, sheen rgb
+    shown: np.ndarray  # (num_vertices,) bool: the others need no light
     eye: np.ndarray  # (3,) float32, the camera
     log2_px_per_decimetre: float
 
@@ -48,13 +49,15 @@ def schlick_power(cosine: float, gloss: float) -> float:
 def light_vertices(
     shot: Shot, shadow: np.ndarray, reached: np.ndarray, crown: np.ndarray, surfaces: Surfaces, lights: Lights
 ) -> None:
-    """Fills `shot.light`.
+    """Fills `shot.light` for the vertices that are shown.
 
     `shadow` (num_vertices,) is how much of the first light gets there, `reached` (num_vertices, 3) what share of all
     light enters the hollow (mouth, eye socket) in which the vertex lies. Hair grows away from the point `crown`.
     """
     vertices, normals, out = shot.vertices, shot.normals, shot.light
     for i in range(vertices.shape[0]):
+        if not shot.shown[i]:
+            continue
         material = surfaces.vertex_material[i]
         kind = surfaces.kind[material]
         px, py, pz = float(vertices[i, 0]), float(vertices[i, 1]), float(vertices[i, 2])
