@@ -196,7 +196,6 @@ def _make_way(channels: np.ndarray, seal: np.ndarray, teeth: np.ndarray) -> np.n
     for name, kept in _KEPT_IN_CONTACT.items():
         result[:, CHANNELS.index(name)] *= 1 - (1 - kept) * seal
     result[:, CHANNELS.index("mouth-pursing")] *= 1 - 0.5 * teeth
-    result[:, CHANNELS.index("mouth-part-later")] *= 1 - 0.6 * teeth
     return result
 
 

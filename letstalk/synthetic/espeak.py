@@ -26,7 +26,7 @@ _SWALLOWED_SECONDS, _SWALLOWED_SHARE, _SWALLOWED_MOST_SECONDS = 0.006, 0.4, 0.07
 
 _STOP_LETTERS = frozenset("pbtdkɡgcqʈɖɟ")
 _SHORTEST_CLOSURE_SECONDS, _LONGEST_CLOSURE_SECONDS = 0.008, 0.14
-_BURST_MARGIN = 48  # samples: the burst rises a little before its event
+_BURST_RISE_SECONDS = 0.025  # a burst may begin this much before its event
 
 
 @lru_cache(maxsize=1)
@@ -79,19 +79,19 @@ def _phones_from_starts(starts: list[tuple[float, str]], duration_seconds: float
 def _with_closures(phones: list[Phone], samples: np.ndarray) -> list[Phone]:
     """Gives stops their closure.
 
-    espeak-ng names a p t k or ch when it bursts and leaves the silence of the closed mouth to the phone before, but lips
-    close when that silence begins.
+    espeak-ng names a p t k or ch when it bursts. The silence of the closed mouth before it counts as a pause or as
+    part of the phone before, but lips close when that silence begins.
     """
     quiet = _quiet_below(samples)
     result: list[Phone] = []
     for phone in phones:
-        if result and result[-1].symbol != SILENCE and phone.symbol[:1] in _STOP_LETTERS:
-            burst = round(phone.start_seconds * SAMPLE_RATE_HZ) - _BURST_MARGIN
-            earliest = max(0, burst - round(_LONGEST_CLOSURE_SECONDS * SAMPLE_RATE_HZ))
-            loud = np.flatnonzero(~quiet[earliest:burst])
-            start = (earliest + (int(loud[-1]) + 1 if len(loud) else 0)) / SAMPLE_RATE_HZ
+        stops = phone.symbol[:1] in _STOP_LETTERS
+        pauses = len(result) > 1 and result[-1].symbol == SILENCE
+        if stops and pauses and result[-1].seconds < _LONGEST_CLOSURE_SECONDS:
+            phone = phone._replace(start_seconds=result.pop().start_seconds)
+        if stops and result and result[-1].symbol != SILENCE:
             before = result[-1]
-            start = max(start, before.start_seconds + 0.3 * before.seconds)
+            start = max(_quiet_since(quiet, phone.start_seconds), before.start_seconds + 0.3 * before.seconds)
             if phone.start_seconds - start > _SHORTEST_CLOSURE_SECONDS:
                 result[-1] = before._replace(end_seconds=start)
                 phone = phone._replace(start_seconds=start)
@@ -99,7 +99,18 @@ def _with_closures(phones: list[Phone], samples: np.ndarray) -> list[Phone]:
     return result
 
 
+def _quiet_since(quiet: np.ndarray, burst_seconds: float) -> float:
+    """When the quiet began that lasts until (a little before) the burst; the burst itself where there is none."""
+    burst = round(burst_seconds * SAMPLE_RATE_HZ)
+    first = max(0, burst - round(_LONGEST_CLOSURE_SECONDS * SAMPLE_RATE_HZ))
+    moments = np.flatnonzero(quiet[first:burst])
+    if not len(moments) or burst - first - moments[-1] > _BURST_RISE_SECONDS * SAMPLE_RATE_HZ:
+        return burst_seconds
+    breaks = np.flatnonzero(np.diff(moments) > 1)
+    return (first + int(moments[breaks[-1] + 1 if len(breaks) else 0])) / SAMPLE_RATE_HZ
+
+
 def _quiet_below(samples: np.ndarray) -> np.ndarray:
-    """(num_samples,) bool: where the loudest sample within 1.5 ms is 40 dB below the loudest of all."""
+    """(num_samples,) bool: where the loudest sample within 1.5 ms is 30 dB below the loudest of all."""
     level = maximum_filter1d(np.abs(samples), 49)
-    return level < 0.01 * max(float(level.max()), 1e-6) if len(level) else level.astype(bool)
+    return level < 0.03 * max(float(level.max()), 1e-6) if len(level) else level.astype(bool)

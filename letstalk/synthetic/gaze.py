@@ -23,9 +23,8 @@ def eye_motion(
     # The eyes hold their target while the head moves: they turn against it (head pitch counts down, gaze pitch up).
     gaze = target - head_rotation[:, [1, 0]] * np.array([1.0, -1.0])
     gaze = MOST_GAZE_RADIANS * np.tanh(gaze / MOST_GAZE_RADIANS)
-    lids = _blinks(num_frames, seed, style, shift_seconds, phrases)
-    lowered = np.clip(-1.1 * gaze[:, 1], 0, 0.4)[:, None]  # the lid follows the eye down
-    return gaze, lids + (1 - lids) * lowered
+    # Blinks alone: that lids follow the eye down is anatomy, so posing does it.
+    return gaze, _blinks(num_frames, seed, style, shift_seconds, phrases)
 
 
 def _fixations(num_frames: int, seed: int, style: Style, phrases: list[Phrase]) -> tuple[np.ndarray, np.ndarray]:
