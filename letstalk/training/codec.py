@@ -20,6 +20,7 @@ from torch import Tensor
 from letstalk.errors import LetsTalkError
 from letstalk.models.autoencoder import ReferenceAutoencoder
 from letstalk.runtime import CancelToken, torch_generator
+from letstalk.synthetic.clip_renderer import cached_renderer
 from letstalk.synthetic.controls import NUM_LANDMARKS
 from letstalk.training import checkpoints
 from letstalk.training.augment import AugmentSettings, augment
@@ -52,6 +53,7 @@ class CodecTrainer:
     def __init__(self, settings: CodecTraining, model: ReferenceAutoencoder | None = None) -> None:
         torch.set_num_threads(settings.threads)
         self.settings = settings
+        cached_renderer(settings.assets, settings.procedural)  # a missing pack is told now, not by a worker
         self.launch = Launch(settings.device, settings.precision)
         self.plan = StagePlan.named(settings.plan, settings.stage)
         self.model = model or new_codec(settings.seed)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 
@@ -15,6 +17,15 @@ def small_codec(seed: int = 0) -> ReferenceAutoencoder:
         motion_widths=(16, 16, 16, 8), motion_depths=(1, 1, 1, 1), synthesis_widths=(16, 16, 8, 8),
         synthesis_depths=(1, 1, 1, 1), geometry_width=16, seed=seed,
     )  # fmt: skip
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small networks gain nothing from a second thread, and next to other work its barriers cost tenfold."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -1,0 +1,97 @@
+"""The real trainer on procedural people: a run, its files, and a run that was interrupted."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from letstalk.errors import SettingsError
+from letstalk.models.autoencoder import ReferenceAutoencoder
+from letstalk.training.codec import CodecTrainer, main
+from letstalk.training.codec_settings import CodecTraining, read_arguments
+from tests.training.conftest import small_codec
+
+
+def settings(out: Path, **changes: object) -> CodecTraining:
+    chosen = CodecTraining(
+        out=out, steps=4, procedural=True, workers=0, rows=2, fewer_rows=2, first_clips=1, clips_per_step=0.5, capacity=4,
+        frames_per_clip=3, validation_clips=1, log_every=1, device="cpu", precision="float32", stage="pictures",
+    )  # fmt: skip
+    return replace(chosen, **changes)
+
+
+def events(out: Path) -> list[dict]:
+    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+
+
+def test_a_run_leaves_weights_figures_and_a_sheet(tmp_path: Path) -> None:
+    CodecTrainer(settings(tmp_path), small_codec()).run()
+    loaded = ReferenceAutoencoder.from_pretrained(tmp_path / "ema")
+    loaded.check_latents()
+    assert len(loaded.config.latents_std) == 8 and min(loaded.config.latents_std) > 0
+    assert (tmp_path / "sheets" / "last.png").stat().st_size > 1000
+    steps = [event for event in events(tmp_path) if event["event"] == "step"]
+    assert [event["step"] for event in steps] == [1, 2, 3, 4]
+    assert {"flow", "landmarks", "pixels", "total", "pairs_per_second", "share_forward"} <= set(steps[0])
+    end = events(tmp_path)[-1]
+    assert end["event"] == "end" and {"static_head", "psnr_mouth", "transfer_warp_mouth", "flow_folded"} <= set(end)
+
+
+def test_interrupted_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
+    whole = CodecTrainer(settings(tmp_path / "whole"), small_codec())
+    whole.run()
+    first = CodecTrainer(settings(tmp_path / "parts"), small_codec())
+    for _ in range(2):
+        first.train_step(*first.plan.at(first.progress))
+    first.feed.close()
+    first.save_state()
+    second = CodecTrainer(settings(tmp_path / "parts", resume=True), small_codec(seed=99))
+    assert second.step == 2
+    second.run()
+    for (name, a), b in zip(whole.model.named_parameters(), second.model.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=1e-5), name
+
+
+def test_init_begins_with_given_weights_and_a_fresh_optimiser(tmp_path: Path) -> None:
+    CodecTrainer(settings(tmp_path / "a", steps=1), small_codec()).run()
+    second = CodecTrainer(settings(tmp_path / "b", init=tmp_path / "a" / "ema"), small_codec(seed=5))
+    kept = ReferenceAutoencoder.from_pretrained(tmp_path / "a" / "ema")
+    assert second.model.encoder_hash() == kept.encoder_hash() and second.step == 0
+
+
+def test_arguments_become_settings() -> None:
+    chosen = read_arguments(
+        ["--minutes", "2.5", "--out", "runs/x", "--init", "w", "--fewer-rows", "4", "--procedural", "--voices", "a,b"]
+    )
+    assert chosen == CodecTraining(
+        out=Path("runs/x"), minutes=2.5, init=Path("w"), fewer_rows=4, procedural=True, voices=("a", "b")
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [(["--minuts", "3"], "--minuts"), (["--steps", "many"], "many"), (["--steps"], "value"), ([], "end"),
+     (["--steps", "1", "--rows", "3"], "even")],
+)  # fmt: skip
+def test_wrong_arguments_are_told(words: list[str], told: str) -> None:
+    with pytest.raises(SettingsError, match=told):
+        read_arguments(words)
+
+
+def test_a_missing_pack_is_told_before_anything_starts(tmp_path: Path) -> None:
+    words = ["--steps", "1", "--assets", str(tmp_path / "none.npz"), "--out", str(tmp_path / "out"), "--device", "cpu"]
+    assert main(words) == 2
+
+
+def test_training_needs_nothing_of_the_app() -> None:
+    """A bare GPU machine has no sound, video or web libraries."""
+    code = "import sys, letstalk.training.codec; print(' '.join(sorted({name.split('.')[0] for name in sys.modules})))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    unwanted = {"gradio", "av", "librosa", "insightface", "typer", "pydantic", "moviepy", "matplotlib", "click"}
+    assert not unwanted & set(found), unwanted & set(found)
