@@ -151,26 +151,26 @@ def play(
 
 
 def _stack_labels(people: list[list[FrameLabels]]) -> ClipLabels:
-    derived = {
-        "mouth_box": lambda frame: np.array(frame.mouth_box(), np.int16),
-        "head_rotation": lambda frame: frame.head.rotation,
-        "head_angles": lambda frame: frame.head.angles,
-        "head_translation": lambda frame: frame.head.translation,
-        "mouth_gap": lambda frame: np.float32(frame.mouth_gap),
-        "mouth_width": lambda frame: np.float32(frame.mouth_width),
-        "viseme": lambda frame: np.int16(frame.viseme),
-    }
+    frames = [frame for person in people for frame in person]
+    columns = [_label_values(frame) for frame in frames]
+    shape = (len(people), len(people[0]))
     return ClipLabels(
-        **{
-            item.name: np.stack(
-                [
-                    np.stack([derived.get(item.name, lambda f, n=item.name: getattr(f, n))(frame) for frame in frames])
-                    for frames in people
-                ]
-            )
-            for item in fields(ClipLabels)
-        }
-    )
+        **{name: np.stack([column[name] for column in columns]).reshape(*shape, *values.shape)
+           for name, values in columns[0].items()}
+    )  # fmt: skip
+
+
+def _label_values(frame: FrameLabels) -> dict[str, np.ndarray]:
+    """The fields of `ClipLabels` for one frame."""
+    return {
+        "landmarks": frame.landmarks, "landmarks_visible": frame.landmarks_visible,
+        "mouth_gap": np.array(frame.mouth_gap, np.float32), "mouth_width": np.array(frame.mouth_width, np.float32),
+        "mouth_box": np.array(frame.mouth_box(), np.int16), "lid_opening": frame.lid_opening,
+        "lid_closure": frame.lid_closure, "gaze": frame.gaze, "head_rotation": frame.head.rotation,
+        "head_angles": frame.head.angles, "head_translation": frame.head.translation,
+        "viseme": np.array(frame.viseme, np.int16), "speaking": np.array(frame.speaking), "regions": frame.regions,
+        "cover": frame.cover,
+    }  # fmt: skip
 
 
 @lru_cache(maxsize=1)
