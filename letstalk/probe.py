@@ -79,8 +79,6 @@ def _probe_sound(path: Path) -> ProbeReport:
         "speech": f"{info.speech_share:.0%} of the time",
     }
     notes = list(info.notes)
-    if info.clipped_share > 1e-4:
-        notes.append(f"{info.clipped_share:.2%} of the samples are clipped: record it with less gain.")
     if info.speech_share < 0.05:
         notes.append("Hardly any speech was heard: the face would stay idle.")
     elif info.loudness_lufs < -40:

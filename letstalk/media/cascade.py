@@ -22,10 +22,8 @@ MIN_FACE = 36  # pixels at the searched scale; below it cascades see faces every
 SCALE_STEP, COARSE_STEP = 1.12, 1.2  # the coarse one for the harder looks, which search several pictures
 ROLLS_DEGREES = (-20.0, 20.0, -40.0, 40.0)
 CONVINCING = 0.95
-ACCEPTED_WITH_EYES, ACCEPTED = (
-    0.65,
-    0.95,
-)  # cats and coins reach 0.9 without eyes, dark or tilted faces fall to 0.75 with them
+# Cats and coins reach 0.9 without eyes, dark or tilted faces fall to 0.75 with them.
+ACCEPTED_WITH_EYES, ACCEPTED = 0.65, 0.95
 ALL_VOTES = 2.5
 
 # What a cascade's stage sum means as a vote of 0..1: (sum that is worth nothing, sum that is worth all).

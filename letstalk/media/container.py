@@ -37,6 +37,7 @@ NORMALISED = {"rematrix_maxval": "1.0"}
 MIN_RATE_HZ, MAX_RATE_HZ = 1_000, 768_000
 MAX_PADDING = 2048  # samples: one packet of HE-AAC
 FLOAT_FORMATS = frozenset({"flt", "fltp", "dbl", "dblp"})
+NOT_AS_ARRAYS = frozenset({"s64", "s64p"})  # sample types that PyAV decodes and cannot hand over
 
 
 def _refuse_nested(*_: Any) -> NoReturn:
@@ -175,6 +176,8 @@ class SoundFile:
         self._end_seconds = max(self._end_seconds, start + float((packet.duration or 0) * packet.time_base))
 
     def _measured(self, frame: AudioFrame) -> AudioFrame:
+        if frame.format.name in NOT_AS_ARRAYS:
+            (frame,) = AudioResampler("dbl").resample(frame)
         frame = self._without_padding(frame)
         if not frame.samples:
             return frame
@@ -233,7 +236,7 @@ class SoundFile:
         """Length that the file states, 0 when it states none."""
         name = self.container_name
         if name == "wav":
-            return self._presented_seconds() / max(1e-3, 1.0 - wav_missing_share(self.path))
+            return self._presented_seconds() / max(1e-9, 1.0 - wav_missing_share(self.path))
         if name not in LENGTH_IN_HEADER and not (name == "mp3" and has_mp3_frame_count(self.path)):
             return 0.0
         if self._stream.duration is not None and self._stream.time_base is not None:
@@ -248,7 +251,8 @@ class SoundFile:
         if self.num_not_finite:
             found.append(f"{self.num_not_finite} values that are no numbers were replaced by silence.")
         if self.num_values and self.num_full_scale > 0.001 * self.num_values:
-            found.append(f"{100 * self.num_full_scale / self.num_values:.1f} % of the samples are clipped.")
+            share = self.num_full_scale / self.num_values
+            found.append(f"{share:.1%} of the samples are clipped: record it with less gain.")
         if self.num_damaged > max(1, 0.01 * self.num_packets):
             found.append(f"{self.num_damaged} damaged packets were left out.")
         if self.num_samples and self.peak < 1e-4:

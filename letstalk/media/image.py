@@ -36,11 +36,6 @@ WRITABLE = {
     ".tif": "TIFF",
     ".tiff": "TIFF",
 }
-EXIF_ORIENTATION = 0x0112
-EXIF_UPRIGHT = 1
-NEUTRAL_GREY = (
-    200  # behind transparent pixels: light enough not to edge hair with black, dark enough to show white clothes
-)
 
 # Files of these brands (bytes 8..12) are told by name when they are refused.
 BRANDS = {

@@ -15,9 +15,8 @@ from letstalk.media.files import quoted
 
 EXIF_ORIENTATION = 0x0112
 EXIF_UPRIGHT = 1
-NEUTRAL_GREY = (
-    200  # behind transparent pixels: light enough not to edge hair with black, dark enough to show white clothes
-)
+# Behind transparent pixels: light enough not to edge hair with black, dark enough to show white clothes.
+NEUTRAL_GREY = 200
 
 # What Pillow raises on damaged files: its decoders check little and fail as they come.
 DAMAGED = (

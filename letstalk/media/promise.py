@@ -11,10 +11,14 @@ import struct
 from pathlib import Path
 from typing import BinaryIO
 
-# Recorders that cannot seek leave one of these for "until the end of the file".
-WAV_OPEN_ENDED = frozenset({0, 0x7FFFFFFF, 0xFFFFFFFF, 0x7FFFF000, 0xFFFFF000})
+WAV_OPEN_ENDED_BYTES = 1 << 16
 OGG_TAIL_BYTES = 1 << 17  # more than the longest page, 65 307 bytes
 OGG_LAST_PAGE = 0x04
+
+
+def _is_open_ended(size: int) -> bool:
+    """Recorders that cannot seek leave 0, or about the largest number of 31 or 32 bits, for "until the end"."""
+    return size == 0 or min(abs(size - bound) for bound in (1 << 31, 1 << 32)) <= WAV_OPEN_ENDED_BYTES
 
 
 def wav_missing_share(path: Path) -> float:
@@ -28,7 +32,7 @@ def wav_missing_share(path: Path) -> float:
             name, size = struct.unpack("<4sI", chunk)
             if name == b"data":
                 present = file_bytes - file.tell()
-                return 0.0 if size in WAV_OPEN_ENDED else max(0.0, 1.0 - present / size)
+                return 0.0 if _is_open_ended(size) else max(0.0, 1.0 - present / size)
             file.seek(size + size % 2, 1)
     return 0.0
 

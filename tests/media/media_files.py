@@ -13,6 +13,7 @@ SOUND_FORMATS = {
     "wav8": (".wav", "wav", "pcm_u8", "u8", 22_050),
     "wav16": (".wav", "wav", "pcm_s16le", "s16", 44_100),
     "wav24": (".wav", "wav", "pcm_s24le", "s32", 48_000),
+    "wav64": (".wav", "wav", "pcm_s64le", "s64", 48_000),
     "wavfloat": (".wav", "wav", "pcm_f32le", "flt", 48_000),
     "wav_mulaw": (".wav", "wav", "pcm_mulaw", "s16", 8_000),
     "w64": (".w64", "w64", "pcm_s16le", "s16", 44_100),

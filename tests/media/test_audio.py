@@ -1,5 +1,3 @@
-import time
-
 import av
 import numpy as np
 import pytest
@@ -15,6 +13,7 @@ LOSSLESS = {
     "wav8": 0.02,
     "wav16": 1e-3,
     "wav24": 1e-3,
+    "wav64": 1e-3,
     "wavfloat": 1e-3,
     "flac": 1e-3,
     "aiff": 1e-3,
@@ -212,18 +211,17 @@ def test_write_wav_round_trip(tmp_path):
     np.testing.assert_allclose(load_audio(extreme).samples, [1, -1, 0, 1, -1], atol=1e-4)
 
 
-def test_three_hours_do_not_lie_in_memory_twice(tmp_path):
-    """Some minutes, measured: what loading takes beyond the result must stay far under the result's size."""
+def test_a_long_sound_does_not_lie_in_memory_twice(tmp_path):
+    """What loading takes beyond the result must stay far under the result's size."""
     import tracemalloc
 
     path = tmp_path / "long.wav"
     write_wav(path, np.tile(speech_like(10, SAMPLE_RATE_HZ)[:, 0], 36))
     tracemalloc.start()
-    began = time.monotonic()
     audio = load_audio(path)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert audio.duration_seconds == 360 and time.monotonic() - began < 60
+    assert audio.duration_seconds == 360
     assert peak < 1.3 * audio.samples.nbytes + 4e6
 
 

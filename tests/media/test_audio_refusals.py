@@ -3,6 +3,7 @@
 import os
 import socket
 import stat
+import struct
 import sys
 from pathlib import Path
 
@@ -134,6 +135,26 @@ def test_little_missing_is_no_reason(tmp_path):
     path = write_wav(tmp_path / "a.wav", speech_like(2.0, SAMPLE_RATE_HZ)[:, 0])
     path.write_bytes(path.read_bytes()[:-1001])
     assert 1.9 < load_audio(path).duration_seconds < 2.0
+
+
+def with_data_size(path: Path, size: int) -> Path:
+    """The WAV file with another length in its header; its samples stay."""
+    data = path.read_bytes()
+    at = data.index(b"data") + 4
+    path.write_bytes(data[:at] + struct.pack("<I", size) + data[at + 4 :])
+    return path
+
+
+@pytest.mark.parametrize("size", [0, 0x7FFFF000, 0x7FFFFFFF, 0x80000000, 0xFFFFF000, 0xFFFFFFF0, 0xFFFFFFFF])
+def test_a_wav_may_leave_its_length_open(tmp_path, size):
+    """What arecord, SoX, FFmpeg and others put there when they write into a pipe."""
+    sound = speech_like(0.5, SAMPLE_RATE_HZ)[:, 0]
+    assert len(load_audio(with_data_size(write_wav(tmp_path / "a.wav", sound), size)).samples) == len(sound)
+
+
+def test_a_cut_wav_says_how_long_it_should_be(tmp_path):
+    path = write_wav(tmp_path / "a.wav", speech_like(0.5, SAMPLE_RATE_HZ)[:, 0])
+    refused(with_data_size(path, 1 << 30), "33554.4 s announced, 0.5 s there")
 
 
 def test_cut_ogg_is_noted(tmp_path):
