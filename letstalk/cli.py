@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -28,27 +30,37 @@ EXIT_USER_MISTAKE = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command; a user's mistake becomes one sentence on stderr and exit code 2, never a traceback."""
+    """Runs the command; a user's mistake becomes two sentences on stderr and exit code 2, never a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a file may be named in a script that the terminal does not know
     try:
         complete_app()(args=list(arguments) if arguments is not None else None)
     except LetsTalkError as error:
-        print(f"letstalk: {error.problem}", file=sys.stderr)
-        if error.advice:
-            print(f"  {error.advice}", file=sys.stderr)
-        sys.exit(EXIT_USER_MISTAKE)
+        _refuse(error.problem, error.advice)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _refuse("There is no space left to write what was asked for.", "Free some space, or choose another disk.")
     except KeyboardInterrupt:
         print("letstalk: stopped.", file=sys.stderr)
         sys.exit(130)
-    except BrokenPipeError:
-        sys.exit(0)  # the reader (head, less) has seen enough
+
+
+def _refuse(problem: str, advice: str) -> NoReturn:
+    print(f"letstalk: {problem}", file=sys.stderr)
+    if advice:
+        print(f"  {advice}", file=sys.stderr)
+    sys.exit(EXIT_USER_MISTAKE)
 
 
 @cache
 def complete_app() -> typer.Typer:
     """The commands of this module and those of its parts, each under its own name."""
-    from letstalk import cli_synth
+    from letstalk import cli_synth, cli_train
 
     app.add_typer(cli_synth.app, name="synth")
+    app.add_typer(cli_train.app, name="train")
     return app
 
 
@@ -91,13 +103,14 @@ def probe(
     as_json: JsonOption = False,
 ) -> None:
     """Say what we see in a picture or sound file, before anything is generated from it."""
+    from letstalk.media.files import quoted
     from letstalk.probe import probe_file
 
     report = probe_file(file)
     if as_json:
         print(json.dumps(report.to_dict(), indent=2, ensure_ascii=False))
         return
-    print(f"{report.name}: {report.kind}")
+    print(f"{quoted(Path(report.name))}: {report.kind}")
     for key, value in report.facts.items():
         print(f"  {key:<12} {value}")
     for note in report.notes:

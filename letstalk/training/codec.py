@@ -24,7 +24,7 @@ from letstalk.synthetic.clip_renderer import cached_renderer
 from letstalk.synthetic.controls import NUM_LANDMARKS
 from letstalk.training import checkpoints
 from letstalk.training.augment import AugmentSettings, augment
-from letstalk.training.codec_examiner import CodecExaminer
+from letstalk.training.codec_examiner import CodecExaminer, Examination
 from letstalk.training.codec_settings import CodecTraining, read_arguments
 from letstalk.training.codec_stages import Stage, StagePlan, learning_rate
 from letstalk.training.codec_task import CodecTask, StepInput, StepOutput, weighted_total
@@ -199,13 +199,19 @@ class CodecTrainer:
         """Figures of the averaged weights into the log, and a sheet."""
         with self.watch.part("examine"):
             found = self.examiner.examine(self.average.model, stage.size)
-            columns = codec_columns(found.batch, found.own, found.transfer)
-            save_sheet(columns, self.settings.out / "sheets" / f"{self.step:07d}.png")
+            self._save_sheets(found, stage.size, f"{self.step:07d}")
         self.log.write("examine", step=self.step, size=stage.size, **found.figures)
         log.info("examine %d: flow %.2f px of %.2f, warp head %.1f dB, output head %.1f dB, static %.1f dB",
                  self.step, *(found.figures[name] for name in (
                      "flow_pixels", "flow_pixels_zero", "warp_head", "psnr_head", "static_head")))  # fmt: skip
         return found.figures
+
+    def _save_sheets(self, found: Examination, size: int, name: str) -> None:
+        folder = self.settings.out / "sheets"
+        save_sheet(codec_columns(found.batch, found.own, found.transfer), folder / f"{name}.png")
+        driven = self.examiner.driven_portraits(self.average.model, size)
+        if driven:
+            save_sheet(driven, folder / f"{name}-portraits.png")
 
     def _about(self) -> dict[str, Any]:
         return {
@@ -229,7 +235,7 @@ class CodecTrainer:
         if not stage.freeze_encoder:
             latents = found.latents.float()
             self.average.model.freeze_latents(latents.mean((0, 2, 3)), latents.std((0, 2, 3)), LATENT_VERSION)
-        save_sheet(codec_columns(found.batch, found.own, found.transfer), self.settings.out / "sheets" / "last.png")
+        self._save_sheets(found, stage.size, "last")
         self.log.write("end", step=self.step, seconds=self.seconds, size=stage.size, **found.figures)
         self.save()
 

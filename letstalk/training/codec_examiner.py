@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 from itertools import islice
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,9 +20,12 @@ from letstalk.training.codec_validation import averages, decoded_figures, pictur
 from letstalk.training.pair_clips import PairClip
 from letstalk.training.pair_feed import clips_of
 from letstalk.training.pair_pool import draw_batch
+from letstalk.training.readings import READING_NAMES
+from letstalk.training.sheets import load_portraits
 
 ROWS_PER_CLIP = 4
 SHEET_ROWS = 6
+DRIVEN_FRAMES = 6
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,17 @@ class CodecExaminer:
         random = numpy_generator(self.settings.seed, "sheet")
         return draw_batch(deque(self.clips(size)), SHEET_ROWS, 1, random).to(self.device).as_floats()
 
+    def driven_portraits(self, model: ReferenceAutoencoder, size: int) -> list[Tensor] | None:
+        """Columns of a sheet: the portraits of the settings' folder, driven by a held-out person in the first row."""
+        if self.settings.portraits is None:
+            return None
+        portraits = load_portraits(self.settings.portraits, size).to(self.device)
+        driver = calm_first(self.clips(size)[0], 0, DRIVEN_FRAMES).to(self.device)
+        frames = drive(model, portraits, driver)  # (N, T, 3, S, S)
+        rows = torch.cat([driver[None], frames])
+        still = torch.cat([driver[:1], portraits])
+        return [still, *rows.unbind(1)]
+
     @torch.no_grad()
     def examine(self, model: ReferenceAutoencoder, size: int) -> Examination:
         rows: list[dict[str, Tensor]] = []
@@ -73,6 +88,31 @@ class CodecExaminer:
         figures |= reading_figures(torch.cat(readings), torch.cat(truths))
         sheet = self.sheet_batch(size)
         return Examination(figures, sheet, *decode_both(model, sheet)[:2], torch.cat(latents))
+
+
+@torch.no_grad()
+def drive(model: ReferenceAutoencoder, portraits: Tensor, driver: Tensor) -> Tensor:
+    """Portraits (N, 3, S, S) and frames (T, 3, S, S) of anybody -> (N, T, 3, S, S): each portrait plus the driver's
+    change of latents since its first frame.
+    """
+    latents = model.encode(driver)
+    change = latents - latents[:1]  # (T, C, 8, 8)
+    frames = []
+    for portrait in portraits:
+        guide = model.encode_references(portrait[None, None])
+        frames.append(model.decode(guide.latents[:, 0] + change, guide).pictures)
+    return torch.stack(frames)
+
+
+def calm_first(clip: PairClip, person: int, count: int) -> Tensor:
+    """Frames (count, 3, S, S) in -1..1 of one person, the calmest first: a driver's change is counted from it."""
+    restless = abs(clip.readings[person]) @ np.array(
+        [float(name in ("pitch", "yaw", "roll", "mouth_gap")) for name in READING_NAMES], np.float32
+    )
+    first = int(restless.argmin())
+    others = [frame for frame in range(clip.num_frames) if frame != first]
+    chosen = [first, *others[: count - 1]]
+    return torch.from_numpy(clip.pictures[person, chosen]).float() / 127.5 - 1
 
 
 def decode_both(model: ReferenceAutoencoder, batch: PairBatch) -> tuple[Decoded, Decoded, Tensor]:

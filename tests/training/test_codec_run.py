@@ -14,14 +14,16 @@ import torch
 from letstalk.errors import SettingsError
 from letstalk.models.autoencoder import ReferenceAutoencoder
 from letstalk.training.codec import CodecTrainer, main
+from letstalk.training.codec_examiner import drive
 from letstalk.training.codec_settings import CodecTraining, read_arguments
 from tests.training.conftest import small_codec
 
 
 def settings(out: Path, **changes: object) -> CodecTraining:
     chosen = CodecTraining(
-        out=out, steps=4, procedural=True, workers=0, rows=2, fewer_rows=2, first_clips=1, clips_per_step=0.5, capacity=4,
-        frames_per_clip=3, validation_clips=1, log_every=1, device="cpu", precision="float32", stage="pictures",
+        out=out, steps=4, procedural=True, workers=0, rows=2, fewer_rows=2, first_clips=1, clips_per_step=0.5,
+        capacity=4, frames_per_clip=3, validation_clips=1, log_every=1, device="cpu", precision="float32",
+        stage="pictures",
     )  # fmt: skip
     return replace(chosen, **changes)
 
@@ -56,6 +58,18 @@ def test_interrupted_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
     second.run()
     for (name, a), b in zip(whole.model.named_parameters(), second.model.parameters(), strict=True):
         assert torch.allclose(a, b, atol=1e-5), name
+
+
+def test_a_portrait_driven_by_its_own_calm_frame_stays_as_it_is(tmp_path: Path) -> None:
+    """An untrained codec copies; with pictures in the folder a second sheet is made."""
+    from PIL import Image
+
+    Image.effect_noise((200, 150), 60).save(tmp_path / "noise.png")
+    CodecTrainer(settings(tmp_path / "run", steps=1, portraits=tmp_path), small_codec()).run()
+    assert (tmp_path / "run" / "sheets" / "last-portraits.png").stat().st_size > 1000
+    portraits, driver = torch.rand(2, 3, 128, 128) * 2 - 1, torch.rand(3, 3, 128, 128) * 2 - 1
+    frames = drive(small_codec(), portraits, driver)
+    assert torch.equal(frames, portraits[:, None].expand(-1, 3, -1, -1, -1))
 
 
 def test_init_begins_with_given_weights_and_a_fresh_optimiser(tmp_path: Path) -> None:

@@ -1,0 +1,57 @@
+"""`letstalk train`: the same functions that a bare GPU machine starts with `python -m letstalk.training...`."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from letstalk.errors import SettingsError
+
+app = typer.Typer(help="Train the models from synthetic people.", no_args_is_help=True)
+
+
+@app.callback()
+def common() -> None:
+    """Train the models from synthetic people."""
+
+
+@app.command()
+def codec(
+    out: Annotated[Path, typer.Option("--out", help="Folder of weights, state, log and sheets.")],
+    preset: Annotated[str, typer.Option(help="Model family member; mini is the one that ships.")] = "mini",
+    minutes: Annotated[float | None, typer.Option(min=0.01, help="End by the clock ...")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="... or by steps.")] = None,
+    init: Annotated[Path | None, typer.Option(help="Weights to begin with.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the state in the folder.")] = False,
+    plan: Annotated[str, typer.Option(help="Stages: standard, large (512), decoder (frozen latents).")] = "standard",
+    stage: Annotated[str | None, typer.Option(help="Only this stage of the table.")] = None,
+    rows: Annotated[int, typer.Option(min=2, help="Pairs in a step at 128.")] = 16,
+    fewer_rows: Annotated[int, typer.Option(min=2, help="Pairs in a step at larger sizes.")] = 8,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of the networks.")] = 1,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that render.")] = 1,
+    clips_per_step: Annotated[float, typer.Option(min=0, help="How fast the pool of clips is refreshed.")] = 0.25,
+    capacity: Annotated[int, typer.Option(min=1, help="Clips in the pool.")] = 128,
+    assets: Annotated[Path | None, typer.Option(help="Asset pack; without it the one in the cache folder.")] = None,
+    procedural: Annotated[bool, typer.Option("--procedural", help="Plain people from code alone.")] = False,
+    voices: Annotated[str, typer.Option(help="Voices, comma-separated; none means random faces.")] = "",
+    portraits: Annotated[Path | None, typer.Option(help="Pictures to drive for a look; never trained on.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, another run.")] = 0,
+) -> None:
+    """Train the reference-guided autoencoder. Stop it at any time; --resume goes on."""
+    from letstalk.training.codec import CodecTrainer
+    from letstalk.training.codec_settings import CodecTraining
+
+    if preset != "mini":
+        raise SettingsError(f"There is no codec preset {preset!r}.", "Use mini.")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    settings = CodecTraining(
+        out=out, minutes=minutes, steps=steps, init=init, resume=resume, plan=plan, stage=stage, rows=rows,
+        fewer_rows=fewer_rows, threads=threads, workers=workers, clips_per_step=clips_per_step, capacity=capacity,
+        assets=assets, procedural=procedural, voices=tuple(name for name in voices.split(",") if name),
+        portraits=portraits, device=device, seed=seed,
+    )  # fmt: skip
+    CodecTrainer(settings).run()
