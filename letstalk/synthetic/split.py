@@ -37,7 +37,10 @@ def person_seed(split: Split, number: int) -> int:
 
 
 def split_of_person(seed: int) -> Split:
-    return next((split for split, slot in _HELD_OUT.items() if seed % _BLOCK == slot), "train")
+    for split, slot in _HELD_OUT.items():
+        if seed % _BLOCK == slot:
+            return split
+    return "train"
 
 
 def split_of_text(text: str) -> Split:
