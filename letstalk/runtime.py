@@ -7,6 +7,7 @@ a second.
 from __future__ import annotations
 
 import os
+import tempfile
 import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,9 +23,16 @@ if TYPE_CHECKING:
 CACHE_DIR_VARIABLE = "LETSTALK_CACHE"
 
 
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError:  # a container runs under a number that belongs to no user
+        return Path(tempfile.gettempdir()) / "letstalk-home"
+
+
 def cache_dir() -> Path:
-    """Where runs, asset packs and abandoned jobs live; `LETSTALK_CACHE` moves it. Not created here."""
-    return Path(os.environ.get(CACHE_DIR_VARIABLE) or Path.home() / ".cache" / "letstalk")
+    """Where runs, asset packs and unfinished jobs live; `LETSTALK_CACHE` moves it. Not created here."""
+    return Path(os.environ.get(CACHE_DIR_VARIABLE) or _home() / ".cache" / "letstalk")
 
 
 def resource_dir(name: str) -> Path:
@@ -38,7 +46,7 @@ def face_model_dirs() -> tuple[Path, ...]:
     """Folders that may hold insightface packs (`<folder>/<pack>/*.onnx`), in the order of trial; may not exist."""
     home = os.environ.get("INSIGHTFACE_HOME")
     chosen = (Path(home) / "models", Path(home)) if home else ()
-    return (*chosen, Path.home() / ".insightface" / "models", cache_dir() / "insightface")
+    return (*chosen, _home() / ".insightface" / "models", cache_dir() / "insightface")
 
 
 def cpu_flags() -> frozenset[str]:

@@ -1,4 +1,5 @@
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -50,6 +51,15 @@ def test_free_cores_are_at_least_one_and_at_most_all(monkeypatch: pytest.MonkeyP
     assert runtime.num_free_cores() == 1
     monkeypatch.setattr(psutil, "cpu_percent", lambda **_: [0.0] * 256)
     assert runtime.num_free_cores() == runtime.num_usable_cores()
+
+
+def test_a_user_without_a_home_has_a_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("LETSTALK_CACHE", raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    assert runtime.cache_dir().is_absolute() and len(runtime.face_model_dirs()) >= 2
 
 
 def test_streams_of_random_numbers_are_independent() -> None:

@@ -218,10 +218,8 @@ def test_a_killed_job_is_swept_and_a_living_one_is_not(tmp_path, elsewhere):
             process.stdout.close()
         left = list(folder.iterdir())
         assert len(left) == (1 if elsewhere else 0) and all(path.name.startswith(".letstalk-") for path in left)
-        mine = JobFolder.create(root)
-        assert sweep_jobs(root) == [job]
-        assert list(root.iterdir()) == [mine.path] and list(folder.iterdir()) == []
-        mine.remove()
+        with JobFolder.create(root) as mine:
+            assert list(root.iterdir()) == [mine.path] and list(folder.iterdir()) == [] and not job.exists()
 
 
 def test_target_on_another_filesystem(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 import json
 import os
 import time
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,7 @@ from letstalk.media.jobs import OWNER_FILE, JobFolder, sweep_jobs
 def make_dead(job: JobFolder, **changes) -> None:
     """As after a kill and a restart of the machine: the same process number now belongs to another process."""
     owner = json.loads((job.path / OWNER_FILE).read_text())
-    (job.path / OWNER_FILE).write_text(json.dumps(owner | {"started": owner["started"] - 100.0} | changes))
+    (job.path / OWNER_FILE).write_text(json.dumps(owner | {"started": "another boot 1"} | changes))
 
 
 def test_lifetime(tmp_path):
@@ -34,6 +35,29 @@ def test_reused_process_number_counts_as_dead(tmp_path):
     make_dead(dead)
     assert sweep_jobs(tmp_path) == [dead.path]
     assert list(tmp_path.iterdir()) == [alive.path]
+
+
+def test_the_next_job_sweeps_what_a_dead_one_left(tmp_path):
+    dead = JobFolder.create(tmp_path)
+    make_dead(dead)
+    with JobFolder.create(tmp_path) as mine:
+        assert list(tmp_path.iterdir()) == [mine.path]
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="start times do not come from a settable clock here")
+def test_a_clock_that_is_set_buries_nobody(tmp_path, monkeypatch):
+    import psutil
+
+    with JobFolder.create(tmp_path) as job:
+        monkeypatch.setattr(psutil.Process, "create_time", lambda self: 0.0)
+        assert sweep_jobs(tmp_path) == [] and job.path.is_dir()
+
+
+def test_a_root_that_is_a_file_says_how_to_choose_another(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("LETSTALK_CACHE", str(tmp_path / "file"))
+    with pytest.raises(OutputError, match="set LETSTALK_CACHE"):
+        JobFolder.create()
 
 
 def test_recorded_files_go_too_but_nothing_else(tmp_path):
