@@ -194,7 +194,7 @@ def _parts(draw: np.random.Generator, head: _Head, size: _Size, centres: np.ndar
         _strip("teeth", mouth + np.array([0, 0.035, -0.07]), (0.17, 0.045), flat_texture((0.9, 0.88, 0.82))),
         _strip("teeth", mouth + np.array([0, -0.05, -0.09]), (0.15, 0.035), flat_texture((0.88, 0.86, 0.8))),
         _blob("tongue", mouth + np.array([0, -0.06, -0.22]), (0.13, 0.03, 0.12), flat_texture((0.75, 0.35, 0.35))),
-        _inside_out(_blob("tongue", mouth + np.array([0, -0.08, -0.2]), (0.36, 0.3, 0.3), flat_texture(_CAVITY))),
+        _inside_out(_blob("tongue", mouth + np.array([0, -0.04, -0.17]), (0.33, 0.22, 0.22), flat_texture(_CAVITY))),
         _shoulders(size, flat_texture(colour)),
         *(_strip("brow", c + np.array([0, 0.17, 0.17]), (0.14, 0.022), hair, curve=0.5) for c in centres),
         _hair_cap(head, hair),
