@@ -59,6 +59,19 @@ class ReaderConfig:
         return self.indices("eye_left_"), self.indices("eye_right_")
 
     @cached_property
+    def lip_contours(self) -> tuple[list[int], list[int]]:
+        """Points round both lips from outside, and round their opening, each in the order of a closed line."""
+        ring = ("lip_upper_{}_right", "lip_upper_{}", "lip_upper_{}_left")
+        below = ("lip_lower_{}_left", "lip_lower_{}", "lip_lower_{}_right")
+        outer, inner = (
+            ["mouth_corner_right", *(name.format(edge) for name in ring), "mouth_corner_left",
+             *(name.format(edge) for name in below)]
+            for edge in ("outer", "inner")
+        )  # fmt: skip
+        index = self.landmark_names.index
+        return [index(name) for name in outer], [index(name) for name in inner]
+
+    @cached_property
     def stable(self) -> list[int]:
         """Points that speech and blinks hardly move: they tell where the face is."""
         names = [f"eye_{side}_{part}" for side in ("left", "right") for part in ("inner", "outer")]

@@ -12,6 +12,8 @@ import numpy as np
 
 SKIN_TONES = np.array([[236, 188, 160], [224, 172, 140], [198, 134, 98], [141, 92, 62], [92, 58, 42], [250, 214, 190]])
 
+LIPSTICKS = np.array([[200, 30, 50], [120, 10, 40], [230, 120, 120], [90, 40, 60]])
+
 
 def random_colour(rng: np.random.Generator) -> tuple[int, int, int]:
     red, green, blue = (int(value) for value in rng.integers(0, 256, 3))
@@ -72,10 +74,37 @@ def scatter_shape(rng: np.random.Generator, picture: np.ndarray, radius: float) 
         cv2.putText(picture, text, centre, int(rng.integers(0, 8)), radius / 30 + 0.3, colour, 1, cv2.LINE_AA)
 
 
+def medallions(rng: np.random.Generator, size: int) -> np.ndarray:
+    """Round and square things with dark spots and strokes inside: cups, clocks, coins, wheels, sockets, windows.
+
+    What a careless reader takes for faces.
+    """
+    picture = clouds(rng, size)
+    for _ in range(int(rng.integers(1, 7))):
+        centre, radius = rng.uniform(0, size, 2), size * rng.uniform(0.05, 0.4)
+        axes = (max(2, int(radius)), max(2, int(radius * rng.uniform(0.6, 1))))
+        cv2.ellipse(picture, _pixel(centre), axes, 0, 0, 360, random_colour(rng), -1, cv2.LINE_AA)
+        cv2.ellipse(picture, _pixel(centre), axes, 0, 0, 360, random_colour(rng), 1 + int(radius / 12), cv2.LINE_AA)
+        for _ in range(int(rng.integers(1, 9))):
+            place = centre + rng.normal(0, 0.45, 2) * radius
+            spot = tuple(int(value) for value in np.maximum(1, radius * rng.uniform(0.03, 0.35, 2)))
+            colour, angle = random_colour(rng), rng.uniform(0, 180)
+            if rng.random() < 0.6:
+                cv2.ellipse(picture, _pixel(place), spot, angle, 0, 360, colour, -1, cv2.LINE_AA)
+            else:
+                end = place + rng.normal(0, 0.5, 2) * radius
+                cv2.line(picture, _pixel(place), _pixel(end), colour, 1 + int(radius / 15), cv2.LINE_AA)
+    return picture
+
+
 def backdrop(rng: np.random.Generator, size: int) -> np.ndarray:
     """Any of the above, sometimes out of focus; (size, size, 3) uint8."""
-    makers: tuple[Callable[[np.random.Generator, int], np.ndarray], ...] = (clouds, clouds, stripes, shapes, shapes)
+    makers: tuple[Callable[[np.random.Generator, int], np.ndarray], ...] = (clouds, stripes, shapes, shapes, medallions)
     picture = makers[int(rng.integers(len(makers)))](rng, size)
+    if rng.random() < 0.7:  # most of the world is not garish
+        muted = rng.uniform(0.5, 1.0)
+        grey = picture.mean(-1, keepdims=True) * rng.uniform(0.85, 1.1, 3)
+        picture = np.clip((1 - muted) * picture + muted * grey, 0, 255).astype(np.uint8)
     if rng.random() < 0.3:
         picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(1, 8))
     return picture
@@ -99,8 +128,10 @@ class Backdrops:
 
 def scrambled(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
     """The parts of a picture in another order: everything a face is made of, and no face."""
-    tile = int(rng.choice([16, 32]))
+    tile = int(rng.choice([16, 32, 64]))
     height, width = (side // tile * tile for side in picture.shape[:2])
+    if min(height, width) < 2 * tile:
+        return np.ascontiguousarray(picture[::-1])
     tiles = picture[:height, :width].reshape(height // tile, tile, width // tile, tile, 3).swapaxes(1, 2)
     mixed = rng.permutation(tiles.reshape(-1, tile, tile, 3)).reshape(height // tile, width // tile, tile, tile, 3)
     return np.ascontiguousarray(mixed.swapaxes(1, 2).reshape(height, width, 3))
@@ -148,6 +179,23 @@ def _draw_fingers(rng: np.random.Generator, mask: np.ndarray, place: np.ndarray,
 
 def _pixel(point: np.ndarray) -> tuple[int, int]:
     return int(point[0]), int(point[1])
+
+
+def paint_lips(rng: np.random.Generator, picture: np.ndarray, outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
+    """A copy with lips in another colour, often dark or red, or none; `outer` and `inner` (k, 2) are their contours.
+
+    Without it a dark lip between light ones is taken for an open mouth.
+    """
+    mask = np.zeros(picture.shape[:2], np.uint8)
+    cv2.fillPoly(mask, [np.round(outer * 8).astype(np.int32)], 255, cv2.LINE_AA, shift=3)
+    cv2.fillPoly(mask, [np.round(inner * 8).astype(np.int32)], 0, cv2.LINE_AA, shift=3)
+    extent = float(np.ptp(outer[:, 0]))
+    tint = LIPSTICKS[int(rng.integers(len(LIPSTICKS)))] if rng.random() < 0.7 else rng.integers(0, 256, 3)
+    strength = rng.uniform(0.2, 0.9)
+    grey = picture.mean(-1, keepdims=True) / max(float(picture[mask > 127].mean()) if (mask > 127).any() else 128, 20)
+    paint = (1 - strength) * picture + strength * grey * tint
+    paint = np.clip(paint * rng.uniform(0.7, 1.2), 0, 255).astype(np.uint8)
+    return blend(picture, paint, mask, max(0.4, 0.02 * extent))
 
 
 def blend(picture: np.ndarray, cover: np.ndarray, mask: np.ndarray, softness: float) -> np.ndarray:

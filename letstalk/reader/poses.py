@@ -78,7 +78,9 @@ def _joined(parts: list[Performance]) -> Performance:
 
 
 def free_poses(rng: np.random.Generator, num_frames: int) -> Performance:
-    """Frames that have nothing to do with one another; a third have closed lips, a sixth nearly closed ones."""
+    """Frames that have nothing to do with one another: a third with closed lips, a sixth with nearly closed ones, a
+    quarter with a smile.
+    """
     from letstalk.synthetic.controls import EXPRESSION_UNITS, UNIT_INDEX, still_performance
 
     still = still_performance(num_frames)
@@ -89,6 +91,7 @@ def free_poses(rng: np.random.Generator, num_frames: int) -> Performance:
     )
     kind = rng.random(num_frames)
     seal = np.select([kind < 0.33, kind < 0.5], [1.0, rng.uniform(0.6, 1.0, num_frames)], 0.0)
+    amount = np.where(kind[:, None] > 0.75, smiles(rng, num_frames), amount)
     lids = np.where(rng.random((num_frames, 1)) < 0.2, 1.0, rng.beta(1, 4, (num_frames, 1)))
     wink = rng.random((num_frames, 2)) < 0.05
     return replace(
@@ -101,6 +104,22 @@ def free_poses(rng: np.random.Generator, num_frames: int) -> Performance:
         gaze=(rng.normal(0, 1, (num_frames, 2)) * [0.25, 0.15]).clip(-0.6, 0.6).astype(np.float32),
         head_rotation=head_turns(rng, num_frames),
     )
+
+
+def smiles(rng: np.random.Generator, num_frames: int) -> np.ndarray:
+    """Expression weights (num_frames, num_units) of faces that show their teeth, as people in photographs do."""
+    from letstalk.synthetic.controls import EXPRESSION_UNITS, UNIT_INDEX
+
+    most = {
+        "mouth-corner-puller": 1.0, "mouth-part-later": 0.6, "mouth-upward-retraction": 0.45,
+        "mouth-depression-retraction": 0.35, "mouth-retraction": 0.4, "mouth-open": 0.25,
+        "eye-left-slit": 0.5, "eye-right-slit": 0.5,
+    }  # fmt: skip
+    amount, strength = np.zeros((num_frames, len(EXPRESSION_UNITS))), rng.uniform(0.2, 1, num_frames)
+    for name, weight in most.items():
+        amount[:, UNIT_INDEX[name]] = weight * strength * rng.uniform(0, 1, num_frames)
+    amount[:, UNIT_INDEX["mouth-corner-puller"]] += 0.3 * (1 - amount[:, UNIT_INDEX["mouth-corner-puller"]])
+    return amount
 
 
 def head_turns(rng: np.random.Generator, num_frames: int) -> np.ndarray:

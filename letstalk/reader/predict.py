@@ -21,6 +21,8 @@ from letstalk.reader.network import WEIGHTS_FILE, ReaderConfig, ReaderNetwork, t
 WEIGHTS_FOLDER = Path(__file__).resolve().parent.parent / "weights" / "reader"
 CHUNK_FRAMES = 32
 SURE = 0.5  # confidence from which a face counts as found
+MAYBE = 0.2  # confidence at the first look from which a second is worth its time
+MOST_WANDER = 0.06  # eye distances: mean shift of the points between two looks at which confidence is halved
 
 
 @dataclass(frozen=True)
@@ -114,14 +116,17 @@ class FaceReader:
         places = find.rough_places(self.network.finder, picture, self.device)
         if not len(places):
             return []
-        pictures = [picture] * len(places)
-        first = self.look(pictures, places)
-        second = self.look(pictures, self.place(first))
-        sure = np.minimum(first.confidence, second.confidence)
-        kept = find.distinct(self.place(second), np.where(sure >= SURE, sure, 0.0))
+        first = self.look([picture] * len(places), places)
+        likely = find.distinct(self.place(first), np.where(first.confidence >= MAYBE, first.confidence, 0.0))
+        if not likely:
+            return []
+        pictures = [picture] * len(likely)
+        second = self.look(pictures, self.place(first)[likely])
+        third = self.look(pictures, self.place(second))
+        sure = np.minimum(second.confidence, third.confidence) * _steadiness(second, third, self.place(third))
+        kept = find.distinct(self.place(third), np.where(sure >= SURE, sure, 0.0))
         return [
-            find.FoundFace(box_of(second.landmarks[index]), second.landmarks[index], float(sure[index]))
-            for index in kept
+            find.FoundFace(box_of(third.landmarks[index]), third.landmarks[index], float(sure[index])) for index in kept
         ]
 
     def place(self, look: Look) -> np.ndarray:
@@ -207,6 +212,12 @@ class FaceReader:
     def _centred(self, places: np.ndarray, points: np.ndarray, shape: PatchShape, mirrored: bool = False) -> np.ndarray:
         centres = geometry.apply(geometry.invert(places), points).mean(1)
         return geometry.patch_to_picture(places, shape, centres, mirrored)
+
+
+def _steadiness(one: Look, other: Look, places: np.ndarray) -> np.ndarray:
+    """(n,) 0..1: points that lie on a face stay there at another look; those on a cup or a stone wander."""
+    wander = np.linalg.norm(other.landmarks - one.landmarks, axis=-1).mean(-1) / geometry.scale_of(places)
+    return np.clip(1.5 - wander / MOST_WANDER, 0, 1)
 
 
 def box_of(landmarks: np.ndarray) -> np.ndarray:

@@ -110,6 +110,9 @@ class SampleMaker:
             behind = self.backdrops.draw(rng, picture.shape[0])
             picture = patterns.blend(picture, behind, record.background, rng.uniform(0.4, 1.2))
         if rng.random() < 0.25:
+            outer, inner = (record.landmarks[points] for points in self.config.lip_contours)
+            picture = patterns.paint_lips(rng, picture, outer, inner)
+        if rng.random() < 0.25:
             cover = self.backdrops.draw(rng, 64)
             picture = patterns.occlude(rng, picture, place[0, :, 2], float(scale_of(place)[0]), cover)
         return replace(record, picture=augment.appearance(rng, picture, self.noise))
@@ -122,10 +125,11 @@ class SampleMaker:
     def _face(self, rng: np.random.Generator, record: Record, place: np.ndarray) -> dict[str, np.ndarray]:
         picture, is_face = record.picture, True
         jitter = (FROM_DETECTOR if rng.random() < 0.5 else FROM_FIRST_LOOK).draw(rng)
-        if rng.random() < 0.15:
+        seen_from = compose(place, jitter)
+        if rng.random() < 0.25:
             is_face = False
-            picture, jitter = self._no_face(rng, picture, jitter)
-        to_picture = patch_to_picture(compose(place, jitter), FACE)
+            picture, seen_from = self._no_face(rng, picture, place, seen_from)
+        to_picture = patch_to_picture(seen_from, FACE)
         points = apply(invert(to_picture), record.landmarks[None])[0]
         rotation = turned_in_plane(record.rotation[None], -angle_of(to_picture))[0]
         return {
@@ -137,22 +141,26 @@ class SampleMaker:
         }
 
     def _no_face(
-        self, rng: np.random.Generator, picture: np.ndarray, jitter: np.ndarray
+        self, rng: np.random.Generator, picture: np.ndarray, place: np.ndarray, seen_from: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """A picture, or a look at one, in which there is no face at the right place and size."""
-        kind = int(rng.integers(0, 4))
-        if kind == 0:
-            return augment.appearance(rng, self.backdrops.draw(rng, picture.shape[0]), self.noise), jitter
-        if kind == 1:
-            return patterns.scrambled(rng, picture), jitter
-        jitter = jitter.copy()
-        if kind == 2:  # far beside the face
-            angle = rng.uniform(0, 2 * np.pi)
-            jitter[0, :, 2] += rng.uniform(1.3, 2.6) * np.array([np.cos(angle), np.sin(angle)])
-        else:  # far too near, or far too wide, or head down
-            turned = rng.random() < 0.4
-            jitter[0, :, :2] *= -1.0 if turned else rng.choice([rng.uniform(0.2, 0.4), rng.uniform(2.4, 4.0)])
-        return picture, jitter
+        """A picture and a placement in it with no face at the right place and size."""
+        kind = rng.random()
+        if kind < 0.35:
+            other = self.backdrops.draw(rng, picture.shape[0])
+            return augment.appearance(rng, other, self.noise), _anywhere(rng, picture.shape[0])
+        if kind < 0.5:
+            return patterns.scrambled(rng, picture), _anywhere(rng, picture.shape[0])
+        if kind < 0.6:  # head down
+            turned = seen_from.copy()
+            turned[0, :, :2] *= -1
+            return picture, turned
+        for _ in range(8):
+            candidate = _anywhere(rng, picture.shape[0])
+            ratio = float(scale_of(candidate)[0] / scale_of(place)[0])
+            beside = np.hypot(*(candidate[0, :, 2] - place[0, :, 2])) / float(scale_of(place)[0])
+            if not 0.5 < ratio < 2 or beside > 1.3 * max(ratio, 1.0):
+                return picture, candidate
+        return self.backdrops.draw(rng, picture.shape[0]), seen_from
 
     def _mouth(self, rng: np.random.Generator, record: Record, place: np.ndarray) -> dict[str, np.ndarray]:
         jittered = compose(place, DETAIL.draw(rng))
@@ -216,6 +224,14 @@ class SampleMaker:
         target = turn * unit
         target[0, :, 2] = rng.uniform(margin, FINDER_SIZE - margin, 2)
         return compose(target, invert(place))
+
+
+def _anywhere(rng: np.random.Generator, size: int) -> np.ndarray:
+    """A placement (1, 2, 3) of any size at any place of a square picture, hardly turned."""
+    unit = np.exp(rng.uniform(np.log(0.02 * size), np.log(0.5 * size)))
+    place = unit * Jitter(0.0, 0.0, 0.2).draw(rng)
+    place[0, :, 2] = rng.uniform(0, size, 2)
+    return place
 
 
 def _resized(picture: np.ndarray, size: int) -> np.ndarray:
