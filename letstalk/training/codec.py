@@ -9,9 +9,11 @@ Needs torch, diffusers, numba, OpenCV, safetensors and Pillow; nothing of the ap
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -88,11 +90,16 @@ class CodecTrainer:
             return self.step / self.settings.steps
         return self.seconds / (60 * (self.settings.minutes or 1))
 
+    @property
+    def _slice_is_over(self) -> bool:
+        limit = self.settings.slice_minutes
+        return limit is not None and time.monotonic() - self._begin > 60 * limit
+
     def run(self, cancel: CancelToken | None = None) -> None:
         """Trains to the end, or until `cancel.stop()`; either way weights and state are on disk afterwards."""
         self.log.write("begin", step=self.step, **self._about())
         try:
-            while self.progress < 1 and not (cancel and cancel.stopped):
+            while self.progress < 1 and not self._slice_is_over and not (cancel and cancel.stopped):
                 stage, within = self.plan.at(self.progress)
                 self.train_step(stage, within)
                 self._report(stage)
@@ -266,11 +273,26 @@ class CodecTrainer:
         return (self.model.config["latent_channels"], 8, 8)
 
 
+@contextmanager
+def _stopped_by_signals(cancel: CancelToken) -> Iterator[None]:
+    """Ctrl-C and a polite kill end the run after the step in work, with weights and state on disk."""
+    wanted = (signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.signal(number, lambda *_: cancel.stop()) for number in wanted}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0, or 2 after a user's mistake, which is told in one sentence."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    cancel = CancelToken()
     try:
-        CodecTrainer(read_arguments(sys.argv[1:] if arguments is None else arguments)).run()
+        trainer = CodecTrainer(read_arguments(sys.argv[1:] if arguments is None else arguments))
+        with _stopped_by_signals(cancel):
+            trainer.run(cancel)
     except LetsTalkError as error:
         log.error("%s", error)
         return 2

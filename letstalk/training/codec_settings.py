@@ -19,6 +19,7 @@ class CodecTraining:
     out: Path
     minutes: float | None = None
     steps: int | None = None
+    slice_minutes: float | None = None  # this process stops after so long; --resume does the next slice of the run
     init: Path | None = None  # weights to begin with
     state: Path | None = None  # where the state to go on from is kept; inside `out` where left out
     resume: bool = False

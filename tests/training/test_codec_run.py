@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,6 +71,24 @@ def test_a_portrait_driven_by_its_own_calm_frame_stays_as_it_is(tmp_path: Path) 
     portraits, driver = torch.rand(2, 3, 128, 128) * 2 - 1, torch.rand(3, 3, 128, 128) * 2 - 1
     frames = drive(small_codec(), portraits, driver)
     assert torch.equal(frames, portraits[:, None].expand(-1, 3, -1, -1, -1))
+
+
+def test_a_slice_ends_early_and_a_polite_kill_keeps_everything(tmp_path: Path) -> None:
+    sliced = CodecTrainer(settings(tmp_path / "slice", slice_minutes=1e-9), small_codec())
+    sliced.run()
+    assert sliced.step == 0 and (tmp_path / "slice" / "state" / "state.json").is_file()
+
+    out = tmp_path / "killed"
+    words = "--steps 100000 --procedural --rows 2 --workers 0 --first-clips 1 --clips-per-step 0 --frames-per-clip 2 "
+    words += f"--validation-clips 1 --log-every 1 --device cpu --stage geometry --out {out}"
+    run = subprocess.Popen([sys.executable, "-m", "letstalk.training.codec", *words.split()])
+    deadline = time.monotonic() + 240
+    while not (out / "log.jsonl").is_file() or not any(event["event"] == "step" for event in events(out)):
+        assert run.poll() is None and time.monotonic() < deadline
+        time.sleep(0.2)
+    run.terminate()
+    assert run.wait(timeout=240) == 0
+    assert events(out)[-1]["event"] == "end" and (out / "ema" / "config.json").is_file()
 
 
 def test_init_begins_with_given_weights_and_a_fresh_optimiser(tmp_path: Path) -> None:
