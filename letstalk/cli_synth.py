@@ -237,12 +237,14 @@ def benchmark(
     out: Annotated[Path, typer.Option("--out", help="A new folder; an existing exam is never replaced.")],
     workers: WorkersOption = 2,
     skip: Annotated[list[int] | None, typer.Option(help="Number of a test person to leave out; repeatable.")] = None,
+    crf: Annotated[float | None, typer.Option(help="Quality of the videos on x264's scale; lower is better.")] = None,
     assets: AssetsOption = None,
 ) -> None:
     """Build the frozen exam: 24 held-out people, ten with a second performer, at most 8 MB."""
     from letstalk.synthetic.benchmark_build import MOST_BYTES, BenchmarkPlan, build_benchmark
 
-    plan = replace(BenchmarkPlan(), skipped_people=tuple(sorted(skip or ())))
+    plan = BenchmarkPlan(skipped_people=tuple(sorted(skip or ())))
+    plan = plan if crf is None else replace(plan, crf=crf)
     report = build_benchmark(
         out, plan, assets, workers, lambda done, total: show_progress(f"{done}/{total} performances", done == total)
     )

@@ -109,6 +109,13 @@ def test_a_failed_build_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_exam_that_is_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("letstalk.synthetic.benchmark_build.MOST_BYTES", 10_000)
+    with pytest.raises(OutputError, match="crf"):
+        build_benchmark(tmp_path / "exam", SMALL, num_workers=1)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_real_plan_is_held_out_and_complete() -> None:
     specs = BenchmarkPlan().specs()
     people = [role.person_seed for spec in specs for role in spec.roles]
