@@ -43,21 +43,33 @@ class Section:
 
 
 def examine() -> list[Finding]:
-    """Everything, in the order in which a person would ask."""
-    sections: tuple[Callable[[], Iterator[Finding]], ...] = (
-        _machine, _packages, _devices, _media, _faces, _files, _speech_engines,
-    )  # fmt: skip
-    return [finding for section in sections for finding in section()]
+    """Everything, in the order in which a person would ask. A section that breaks is itself a finding."""
+    sections: dict[str, Callable[[Section], Iterator[Finding]]] = {
+        "machine": _machine,
+        "packages": _packages,
+        "devices": _devices,
+        "media": _media,
+        "faces": _faces,
+        "files": _files,
+        "speech": _speech_engines,
+    }
+    findings: list[Finding] = []
+    for name, look in sections.items():
+        try:
+            findings.extend(look(Section(name)))
+        except Exception as error:  # a half-installed package may fail in any way, and this report is to say so
+            detail = f"{type(error).__name__}: {error}".splitlines()[0]
+            findings.append(Section(name).need("look", False, detail, "Install again: `pip install -e .`."))
+    return findings
 
 
 def exit_code(findings: list[Finding]) -> int:
     return int(any(finding.state == "missing" for finding in findings))
 
 
-def _machine() -> Iterator[Finding]:
+def _machine(section: Section) -> Iterator[Finding]:
     import psutil
 
-    section = Section("machine")
     yield section.need("letstalk", True, VERSION, "")
     yield section.need(
         "python", sys.version_info >= (3, 11), platform.python_version(), "Install Python 3.11 or newer."
@@ -76,11 +88,10 @@ def _machine() -> Iterator[Finding]:
     yield section.need("disk", space_bytes > 1e9, f"{space_bytes / 1e9:.1f} GB free for {cache}", advice)
 
 
-def _packages() -> Iterator[Finding]:
+def _packages(section: Section) -> Iterator[Finding]:
     """Each requirement of the installed package against what is there."""
     from packaging.requirements import Requirement
 
-    section = Section("packages")
     try:
         lines = importlib.metadata.requires("letstalk") or []
     except importlib.metadata.PackageNotFoundError:
@@ -106,10 +117,9 @@ def _installed_version(name: str) -> str | None:
         return None
 
 
-def _devices() -> Iterator[Finding]:
+def _devices(section: Section) -> Iterator[Finding]:
     import torch
 
-    section = Section("devices")
     yield section.need("torch", True, torch.__version__, "")
     device = runtime.pick_device()
     dtype = str(runtime.pick_dtype(device)).removeprefix("torch.")
@@ -122,24 +132,24 @@ def _devices() -> Iterator[Finding]:
         yield section.like("xformers", found, "found" if found else "absent", "torch's own attention is used instead.")
 
 
-def _media() -> Iterator[Finding]:
+def _media(section: Section) -> Iterator[Finding]:
     from letstalk.media.abilities import missing_encoders
 
     missing = missing_encoders()
     detail = f"lacks {', '.join(missing)}" if missing else "H.264 and AAC"
     advice = "Reinstall PyAV from its wheel: `pip install --force-reinstall --only-binary av av`."
-    yield Section("media").need("encoders", not missing, detail, advice)
+    yield section.need("encoders", not missing, detail, advice)
 
 
-def _faces() -> Iterator[Finding]:
+def _faces(section: Section) -> Iterator[Finding]:
     from letstalk.media.detectors import detector_states
 
     for state in detector_states():
-        yield Section("faces").like(state.name, state.available, state.detail, state.advice)
+        yield section.like(state.name, state.available, state.detail, state.advice)
 
 
-def _files() -> Iterator[Finding]:
-    section, assets = Section("files"), runtime.resource_dir("assets")
+def _files(section: Section) -> Iterator[Finding]:
+    assets = runtime.resource_dir("assets")
     portraits, speech = list(assets.glob("portraits/*.png")), list(assets.glob("speech/*.flac"))
     detail = f"{len(portraits)} portraits, {len(speech)} recordings"
     advice = "The assets folder is incomplete: clone or install the project again."
@@ -153,7 +163,7 @@ def _files() -> Iterator[Finding]:
     yield section.like("asset pack", pack.is_file(), detail, "See `letstalk synth assets --help`.")
 
 
-def _speech_engines() -> Iterator[Finding]:
+def _speech_engines(section: Section) -> Iterator[Finding]:
     """Needed only to make training speech; the user's own sound needs none of them."""
     from letstalk.synthetic import espeak, festival, flite
 
@@ -164,4 +174,4 @@ def _speech_engines() -> Iterator[Finding]:
     }
     for name, there in engines.items():
         advice = f"Only for making training speech: apt-get install {name}."
-        yield Section("speech").like(name, there, "found" if there else "absent", advice)
+        yield section.like(name, there, "found" if there else "absent", advice)

@@ -6,7 +6,7 @@ Pictures are uint8 RGB, (height, width, 3). Sound is float32 mono in [-1, 1].
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -125,7 +125,7 @@ class VideoChunk:
     first_frame: int
     frames: np.ndarray  # (num_frames, height, width, 3) uint8
     samples: np.ndarray  # (num_samples,) float32 at 16 kHz
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         assert self.frames.ndim == 4 and self.frames.dtype == np.uint8, (self.frames.shape, self.frames.dtype)

@@ -102,7 +102,19 @@ def test_doctor_fails_when_a_requirement_is_absent(monkeypatch: pytest.MonkeyPat
     from letstalk import doctor
 
     monkeypatch.setattr(doctor, "_installed_version", lambda name: None if name == "av" else "0.0.1")
-    findings = list(doctor._packages())
+    findings = list(doctor._packages(doctor.Section("packages")))
     absent = next(finding for finding in findings if finding.name == "av")
     assert (absent.state, absent.detail) == ("missing", "not installed")
     assert doctor.exit_code(findings) == 1
+
+
+def test_doctor_survives_what_it_is_to_find(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broken installation is when people ask it: each section answers, whatever the others lack."""
+    from letstalk import doctor
+
+    for name in ("torch", "psutil"):
+        monkeypatch.setitem(sys.modules, name, None)
+    findings = doctor.examine()
+    broken = {finding.section for finding in findings if finding.name == "look"}
+    assert broken == {"machine", "devices"} and doctor.exit_code(findings) == 1
+    assert {finding.section for finding in findings} >= {"packages", "media", "faces", "files", "speech"}

@@ -291,8 +291,10 @@ def test_names(tmp_path, name):
         image = load_image(source)
         assert np.array_equal(image.pixels, ramp()) and image.name == name
     if path.suffix:
-        target = save_image(tmp_path / "out" / name if (tmp_path / "out").mkdir() is None else path, ramp())
+        (tmp_path / "out").mkdir()
+        target = save_image(tmp_path / "out" / name, ramp())
         assert mean_difference(load_image(target).pixels, ramp()) < 3
+        assert [file.name for file in target.parent.iterdir()] == [name]
 
 
 def test_what_a_web_app_hands_over():

@@ -111,6 +111,8 @@ def test_target_names(tmp_path, cache, monkeypatch, name):
         writer.write(FRAMES[:3], SAMPLES[: 3 * 640])
         writer.finish()
     assert files_under(tmp_path, cache) == [str(tmp_path / name)]
+    with VideoReader(name) as reader:
+        assert reader.num_frames == 3 and reader.size == (64, 64)
 
 
 def test_targets_that_cannot_be(tmp_path, cache):
