@@ -20,7 +20,7 @@ help:
 $(RUN):
 	@test -n "$(PYTHON)" || { echo "LetsTalk needs Python 3.11 or newer; none was found. Install it, or say make PYTHON=/path/to/python."; exit 1; }
 	@echo "Creating $(VENV) with $(PYTHON)"
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "If that says ensurepip: Debian has it in python3-venv."; exit 1; }
 
 $(VENV)/.stamp-app: requirements.txt pyproject.toml | $(RUN)
 	@echo "Installing (about 2 GB the first time)"

@@ -6,7 +6,7 @@ Unknown keys are refused: a misspelt setting must never be dropped in silence.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -33,7 +33,7 @@ class StrictModel(BaseModel):
             return cls.model_validate(dict(values))
         except ValidationError as error:
             raise SettingsError(
-                f"{origin}: " + "; ".join(_readable(item, cls.model_fields) for item in error.errors()),
+                f"{origin}: " + "; ".join(_readable(item, cls) for item in error.errors()),
                 "Correct these values and try again.",
             ) from error
 
@@ -99,11 +99,11 @@ def save_preset(preset: Preset, path: Path) -> None:
     path.write_text(yaml.safe_dump(preset.model_dump(), sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
-def _readable(item: Mapping[str, Any], known: Iterable[str]) -> str:
+def _readable(item: Mapping[str, Any], model: type[BaseModel]) -> str:
     """One sentence from one pydantic error: the key, what is wrong, and the bound or the choices."""
     where = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
-        return f"unknown setting {where!r}{_suggestion(str(item['loc'][-1]), known)}"
+        return f"unknown setting {where!r}{_suggestion(item['loc'], model)}"
     message = str(item["msg"]).removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
     if not where:
@@ -111,8 +111,13 @@ def _readable(item: Mapping[str, Any], known: Iterable[str]) -> str:
     return f"{where}: {message} (got {item['input']!r})"
 
 
-def _suggestion(key: str, known: Iterable[str]) -> str:
+def _suggestion(location: tuple[int | str, ...], model: type[BaseModel]) -> str:
+    """The nearest name among those of the model in which the unknown key stands."""
     import difflib
 
-    close = difflib.get_close_matches(key, list(known), n=1)
+    *outer, key = map(str, location)
+    fields = model.model_fields
+    for name in outer:
+        fields = getattr(getattr(fields.get(name), "annotation", None), "model_fields", {})
+    close = difflib.get_close_matches(key, list(fields), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""

@@ -53,7 +53,10 @@ def test_changes_are_checked_too() -> None:
         ("name: [x", "cannot be read as YAML"),
         ("- a\n- b", "holds no settings"),
         ("name: x\nsummary: y\nweights: z\nspeed: 3", "unknown setting 'speed'"),
-        ("name: x\nsummary: y\nweights: z\ngeneration: {stepz: 3}", "unknown setting 'generation.stepz'"),
+        (
+            "name: x\nsummary: y\nweights: z\ngeneration: {stepz: 3}",
+            r"unknown setting 'generation.stepz' \(did you mean 'steps'\?\)",
+        ),
     ],
 )
 def test_broken_preset_files(tmp_path: Path, text: str, message: str) -> None:

@@ -106,7 +106,7 @@ def _to_eight_bits(picture: Image.Image) -> Image.Image:
         return Image.fromarray(_high_byte(np.asarray(picture).astype(np.uint16)))
     if picture.mode not in ("I", "F"):
         return picture
-    values = np.nan_to_num(np.asarray(picture, np.float64), posinf=0.0, neginf=0.0)
+    values = np.nan_to_num(np.array(picture, np.float32), copy=False, posinf=0.0, neginf=0.0)
     top = float(values.max(initial=0.0))
     white = next((bound for bound in (1.0, 255.0, 65_535.0) if top <= bound), top)
     white = 255.0 if picture.mode == "I" and white == 1.0 else white
@@ -116,7 +116,7 @@ def _to_eight_bits(picture: Image.Image) -> Image.Image:
 def _alpha_of(picture: Image.Image) -> Image.Image | None:
     if not picture.has_transparency_data:
         return None
-    return picture.convert("RGBA").getchannel("A")
+    return (picture if picture.mode == "RGBA" else picture.convert("RGBA")).getchannel("A")
 
 
 def _to_srgb(picture: Image.Image, profile: bytes, notes: list[str]) -> Image.Image | None:
