@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
-from typing import Literal
 
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
@@ -27,7 +26,7 @@ class SyntheticClips(IterableDataset[tuple[Clip, ...]]):
     """Each item is one cast: `settings.clips_per_cast` clips. Worker w of W renders casts w, w + W, w + 2 W, ...
 
     Endless unless `num_casts` is given. Nothing is opened before the first item is asked for, so the object travels to
-    spawned and forked workers alike.
+    spawned workers.
     """
 
     def __init__(
@@ -60,10 +59,9 @@ class SyntheticClips(IterableDataset[tuple[Clip, ...]]):
 
 @dataclass(frozen=True)
 class Workers:
-    """`spawn` is safe beside threads; `fork` starts sooner and is for programs that have no threads yet."""
+    """Workers are spawned: forked ones inherit the locks of threads that they do not have, and wait for ever."""
 
     num_workers: int = 1  # 0 renders in this process
-    start: Literal["spawn", "fork"] = "spawn"
     casts_ahead: int = 2  # rendered in advance by each worker: hides the first person's cost and uneven clips
 
 
@@ -73,7 +71,7 @@ def stream_clips(clips: SyntheticClips, workers: Workers = Workers()) -> Iterato
         clips,
         batch_size=None,
         num_workers=workers.num_workers,
-        multiprocessing_context=workers.start if workers.num_workers else None,
+        multiprocessing_context="spawn" if workers.num_workers else None,
         prefetch_factor=workers.casts_ahead if workers.num_workers else None,
     )
     for cast in loader:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import islice
 
 import numpy as np
-import pytest
 
 from letstalk.synthetic.clip_renderer import Clip, render_clip
 from letstalk.synthetic.dataset import SyntheticClips, Workers, stream_clips
@@ -30,16 +29,15 @@ def test_it_goes_on_where_it_is_told() -> None:
     assert {clip.spec.split for clip in clips} == {"validation"}
 
 
-@pytest.mark.parametrize("start", ["spawn", "fork"])
-def test_workers_do_not_change_order_or_bytes(start: str) -> None:
+def test_workers_do_not_change_order_or_bytes() -> None:
     alone = list(stream_clips(SyntheticClips(SETTINGS, "train", num_casts=3), Workers(0)))
-    together = list(stream_clips(SyntheticClips(SETTINGS, "train", num_casts=3), Workers(2, start)))  # type: ignore[arg-type]
+    together = list(stream_clips(SyntheticClips(SETTINGS, "train", num_casts=3), Workers(2)))
     assert len(together) == 6 and all(same(*pair) for pair in zip(alone, together, strict=True))
     flow, visible = together[1].flow(0, 1, 0)
     assert flow.shape == (64, 64, 2) and visible.dtype == bool
 
 
 def test_without_an_end_it_is_endless_and_can_be_left() -> None:
-    clips = stream_clips(SyntheticClips(SETTINGS, "train"), Workers(1, "fork"))
+    clips = stream_clips(SyntheticClips(SETTINGS, "train"), Workers(1))
     assert [clip.spec.index for clip in islice(clips, 5)] == list(range(5))
     clips.close()  # type: ignore[attr-defined]
