@@ -140,9 +140,7 @@ class SoundFile:
         return self._stream.codec_context.layout
 
     def frames(self) -> Iterator[AudioFrame]:
-        """Decoded frames at the file's own rate and layout, finite, within [-1, 1] where they are floats, without
-        timestamps.
-        """
+        """Decoded frames at the file's own rate and layout, without timestamps; floats are finite and in [-1, 1]."""
         try:
             for packet in self._container.demux(self._stream):
                 self._note_times(packet)

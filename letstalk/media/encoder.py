@@ -47,9 +47,7 @@ class VideoSettings:
 
 
 class SoundFeed(Protocol):
-    """Where the soundtrack comes from. `push` gives the speech of the frames written, `take` the next samples to
-    encode.
-    """
+    """Where the soundtrack comes from: `push` takes the speech of the frames written, `take` gives what to encode."""
 
     rate_hz: int
     layout: str
@@ -226,11 +224,8 @@ class FilmEncoder:
             if not block.shape[1]:
                 break
             frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block), format="fltp", layout=self._feed.layout)
-            frame.sample_rate, frame.pts, frame.time_base = (
-                self._feed.rate_hz,
-                self._num_sound,
-                Fraction(1, self._feed.rate_hz),
-            )
+            frame.sample_rate, frame.pts = self._feed.rate_hz, self._num_sound
+            frame.time_base = Fraction(1, self._feed.rate_hz)
             self._num_sound += block.shape[1]
             due -= block.shape[1]
             closed += self._send_audio(self._audio.encode(frame))

@@ -118,8 +118,7 @@ def is_partial(path: Path) -> bool:
 
 
 def can_rename_into(source_folder: Path, target: Path) -> bool:
-    """True when a file in `source_folder` can be renamed to `target` (same filesystem); raises where none can be
-    written.
+    """True when a file in `source_folder` can be renamed to `target`; raises where none can be written.
 
     Tried, not guessed: two mounts of one disk have one device number and still refuse to rename.
     """

@@ -32,9 +32,7 @@ def _shelf(rate_hz: int) -> list[float]:
 
 
 def _high_pass(rate_hz: int) -> list[float]:
-    """The ear's deafness to rumble: second-order high pass at 38 Hz. The numerator is left unscaled, as in the
-    standard.
-    """
+    """The ear's deafness to rumble: a high pass of second order at 38 Hz, its numerator unscaled as in the standard."""
     cutoff_hz, quality = 38.13547087602444, 0.5003270373238773
     k = math.tan(math.pi * cutoff_hz / rate_hz)
     a0 = 1.0 + k / quality + k * k

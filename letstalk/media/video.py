@@ -114,14 +114,11 @@ class VideoWriter:
 
         Only the very last call may bring fewer samples, for a partial last frame. Waits while the encoder is behind.
         """
-        assert frames.dtype == np.uint8 and frames.shape[1:] == (self._height, self._width, 3), (
-            frames.shape,
-            frames.dtype,
-        )
+        assert frames.dtype == np.uint8, frames.dtype
+        assert frames.shape[1:] == (self._height, self._width, 3), frames.shape
         assert num_frames_for_samples(len(samples)) == len(frames), (len(samples), len(frames))
-        assert self._result is None and not self._aborted.is_set() and not self._got_partial_frame, (
-            "the video has ended"
-        )
+        has_ended = self._result is not None or self._aborted.is_set() or self._got_partial_frame
+        assert not has_ended, "the video has ended"
         self._got_partial_frame = len(samples) % SAMPLES_PER_FRAME != 0
         for start in range(0, len(frames), PIECE_FRAMES):
             self._raise_error()
@@ -172,9 +169,7 @@ class VideoWriter:
         self._remove_all()
 
     def _run(self) -> None:
-        """The encoder's thread: reads the queue up to its end mark, even after an error, so that no writer ever
-        hangs.
-        """
+        """The encoder's thread: reads the queue up to its end mark, even after an error: no writer ever hangs."""
         try:
             while (item := self._queue.get()) is not None:
                 if self._error is None and not self._aborted.is_set():

@@ -36,8 +36,7 @@ TICK_SECONDS = 0.002  # WebM rounds its timestamps to milliseconds
 
 
 class VideoReader:
-    """The frames of a video file at `fps` a second, frame i being what a player shows at i / fps after the first
-    picture.
+    """The frames of a video file at `fps` a second: frame i is what a player shows i / fps after the first picture.
 
     Another frame rate in the file, or an uneven one, is met by repeating and leaving out frames, never by blending.
     Pictures are turned upright as the file asks. `fps=None` keeps the file's own average rate. A context manager, for
@@ -216,9 +215,7 @@ class VideoReader:
 
 
 def read_video(path: Path | str, fps: int | None = FPS, max_frames: int = 1500) -> tuple[np.ndarray, Audio | None]:
-    """All frames (n, height, width, 3) uint8 and the sound of a short video; a longer one than `max_frames` is
-    refused.
-    """
+    """All frames (n, height, width, 3) uint8 and the sound of a video; one of more than `max_frames` is refused."""
     with VideoReader(path, fps) as reader:
         if reader.num_frames > max_frames:
             raise InputError(

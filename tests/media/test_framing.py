@@ -118,9 +118,8 @@ def test_adjusting_moves_the_face_as_it_says():
     assert in_crop(moved, point) == pytest.approx([150 + 25.6, 90 - 12.8])
     zoomed = adjust_framing(framing, Adjustment(zoom=2.0))
     assert in_crop(zoomed, point) == pytest.approx([127.5 + 2 * 22.5, 127.5 - 2 * 37.5])
-    rotated = adjust_framing(
-        framing, Adjustment(rotate_degrees=90)
-    )  # clockwise: what was right of the middle is below it
+    # Clockwise: what was right of the middle is below it.
+    rotated = adjust_framing(framing, Adjustment(rotate_degrees=90))
     assert in_crop(rotated, point) == pytest.approx([127.5 + 37.5, 127.5 + 22.5])
     assert np.allclose(adjust_framing(framing, Adjustment()).crop_to_full, framing.crop_to_full)
 

@@ -165,10 +165,8 @@ def test_damaged_exif_does_not_stop_the_picture():
 
 def test_cmyk():
     picture = Image.fromarray(ramp()).convert("CMYK")
-    for image_format, tolerance in (
-        ("JPEG", 4.0),
-        ("TIFF", 1.0),
-    ):  # Pillow writes JPEG inverted, as Adobe does, and TIFF straight
+    # Pillow writes JPEG inverted, as Adobe does, and TIFF straight.
+    for image_format, tolerance in {"JPEG": 4.0, "TIFF": 1.0}.items():
         image = load_image(encoded(picture, image_format))
         assert mean_difference(image.pixels, ramp()) < tolerance
         assert any("CMYK" in note for note in image.notes)
