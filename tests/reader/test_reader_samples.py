@@ -75,7 +75,7 @@ def test_points_of_patches_lie_where_the_patch_shows_them(maker: BatchMaker, poo
         if 0 <= x < marked.shape[1] and 0 <= y < marked.shape[0]:
             marked[y, x] = 255
     rng = numpy_generator(0, "points")
-    sample = maker.maker.make(rng, type(record)(**{**vars(record), "picture": marked}))
+    sample = maker.maker.make(rng, type(record)(**{**vars(record), "picture": marked}), SETTINGS.parts)
     for patch, points in (
         (sample["mouth"], sample["mouth_points"]),
         (sample["eyes"][0], sample["eye_points"][0]),
