@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from letstalk.reader.network import ReaderConfig
-    from letstalk.reader.predict import FaceReadings
+    from letstalk.reader.predict import FaceReader, FaceReadings
 
 app = typer.Typer(
     help="The network that reads landmarks, mouth, eyes and head pose from a picture.", no_args_is_help=True
@@ -23,6 +23,7 @@ PoolOption = Annotated[Path, typer.Option("--pool", help="Folder of rendered fra
 WeightsOption = Annotated[
     Path | None, typer.Option("--weights", help="Folder of weights; the shipped ones by default.")
 ]
+ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Threads of this process; the free cores by default.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -54,12 +55,13 @@ def train(
         float, typer.Option(min=0.01, help="Training time in all; the rate falls to zero at its end.")
     ] = 35,
     init: Annotated[Path | None, typer.Option(help="Folder of weights to begin with instead of random ones.")] = None,
+    parts: Annotated[
+        str, typer.Option(help="Networks to train; the others stay as they are.")
+    ] = "finder,face,mouth,eye",
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or another device.")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of this process; the free cores by default.")
-    ] = None,
+    threads: ThreadsOption = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that make batches; 0: this one.")] = 0,
 ) -> None:
     """Train the reader; weights are written every three minutes to OUT/weights."""
@@ -73,7 +75,7 @@ def train(
 
     chosen_device, chosen_dtype = RuntimePlan.choose(device, dtype, threads).apply()
     frames = Pool(pool)
-    settings = TrainSettings(minutes=minutes, batches=BatchSettings(seed=seed))
+    settings = TrainSettings(minutes=minutes, batches=BatchSettings(seed=seed, parts=_parts(parts)))
     network = new_network(frames, LANDMARK_NAMES, seed) if init is None else ReaderNetwork.load(init)
     trainer = Trainer(out, network, settings, chosen_device)
     resumed = trainer.resume()
@@ -86,15 +88,15 @@ def evaluate(
     pool: PoolOption,
     weights: WeightsOption = None,
     frames: Annotated[int, typer.Option(min=8, help="At most so many, taken evenly.")] = 1000,
+    threads: ThreadsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure the reader on people of a pool, by condition, beside a reader that sees nothing."""
     from letstalk.reader.evaluate import evaluate as measure
     from letstalk.reader.evaluate import table
     from letstalk.reader.pool import Pool
-    from letstalk.reader.predict import FaceReader
 
-    results = measure(FaceReader.load(weights), Pool(pool), frames)
+    results = measure(_reader(weights, threads), Pool(pool), frames)
     if as_json:
         print(json.dumps({name: scores.to_dict() for name, scores in results.items()}, indent=1))
         return
@@ -107,12 +109,11 @@ def read(
     file: Annotated[Path, typer.Argument(help="A picture or a video.")],
     weights: WeightsOption = None,
     overlay: Annotated[Path | None, typer.Option(help="Write the picture with its points to this PNG.")] = None,
+    threads: ThreadsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say what the reader sees in a picture, or in each frame of a video."""
-    from letstalk.reader.predict import FaceReader
-
-    reader = FaceReader.load(weights)
+    reader = _reader(weights, threads)
     frames, still = _frames(file)
     readings = reader.read(frames, track=not still)
     if overlay is not None:
@@ -123,6 +124,26 @@ def read(
         return
     for index, row in enumerate(rows):
         print(f"{index:>5}  " + "  ".join(f"{key} {value}" for key, value in row.items() if key != "landmarks"))
+
+
+def _parts(words: str) -> tuple[str, ...]:
+    from letstalk.errors import SettingsError
+    from letstalk.reader.losses import PARTS
+
+    chosen = tuple(word.strip() for word in words.split(","))
+    unknown = [word for word in chosen if word not in PARTS]
+    if unknown:
+        raise SettingsError(f"There is no network {unknown[0]!r}.", f"Choose of: {', '.join(PARTS)}.")
+    return chosen
+
+
+def _reader(weights: Path | None, threads: int | None) -> FaceReader:
+    """On the best device, in float32, with the threads that nobody else is using."""
+    from letstalk.reader.predict import FaceReader
+    from letstalk.runtime import RuntimePlan
+
+    device, dtype = RuntimePlan.choose("auto", "float32", threads).apply()
+    return FaceReader.load(weights, device, dtype)
 
 
 def _frames(file: Path) -> tuple[np.ndarray, bool]:

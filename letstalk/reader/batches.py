@@ -21,6 +21,7 @@ class BatchSettings:
     faces: int = 32  # frames in a batch; each gives one face, one mouth and two eyes
     canvases: int = 8  # scenes for the finder
     seed: int = 0
+    parts: tuple[str, ...] = ("finder", "face", "mouth", "eye")  # networks that batches are for
 
 
 class BatchMaker(Dataset[dict[str, np.ndarray]]):
@@ -35,9 +36,10 @@ class BatchMaker(Dataset[dict[str, np.ndarray]]):
     def __getitem__(self, step: int) -> dict[str, np.ndarray]:
         rng = numpy_generator(self.settings.seed, "batch", step)
         records = [self.maker.changed(rng, self.pool.record(index)) for index in self._indices(step)]
-        samples = [self.maker.make(rng, record) for record in records]
+        parts = self.settings.parts
+        samples = [self.maker.make(rng, record, parts) for record in records]
         canvases = []
-        for number in range(self.settings.canvases):
+        for number in range(self.settings.canvases if "finder" in parts else 0):
             cast = [records[(number * 3 + offset) % len(records)] for offset in range(3)]
             canvases.append(self.maker.finder_canvas(rng, cast))
         return {**_stacked(samples), **_stacked(canvases)}
@@ -63,7 +65,7 @@ def mirrored_indices(config: ReaderConfig) -> np.ndarray:
 
 
 def _stacked(samples: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    return {key: np.stack([sample[key] for sample in samples]) for key in samples[0]}
+    return {key: np.stack([sample[key] for sample in samples]) for key in (samples[0] if samples else ())}
 
 
 class _From(Sampler[int]):

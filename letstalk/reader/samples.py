@@ -6,6 +6,7 @@ previous step gives is. Pixels are changed by `augment.py` before anything is cu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -117,10 +118,15 @@ class SampleMaker:
             picture = patterns.occlude(rng, picture, place[0, :, 2], float(scale_of(place)[0]), cover)
         return replace(record, picture=augment.appearance(rng, picture, self.noise))
 
-    def make(self, rng: np.random.Generator, record: Record) -> dict[str, np.ndarray]:
-        """Patches as uint8 and truths as float32, for `record` as it comes from `changed`."""
+    def make(self, rng: np.random.Generator, record: Record, parts: Sequence[str]) -> dict[str, np.ndarray]:
+        """Patches as uint8 and truths as float32, for `record` as it comes from `changed`.
+
+        `parts` of "face", "mouth", "eye" are made.
+        """
         place = self._place(record)
-        return {**self._face(rng, record, place), **self._mouth(rng, record, place), **self._eyes(rng, record, place)}
+        makers = {"face": self._face, "mouth": self._mouth, "eye": self._eyes}
+        chosen = [maker for name, maker in makers.items() if name in parts]
+        return {key: value for maker in chosen for key, value in maker(rng, record, place).items()}
 
     def _face(self, rng: np.random.Generator, record: Record, place: np.ndarray) -> dict[str, np.ndarray]:
         picture, is_face = record.picture, True

@@ -21,7 +21,6 @@ from letstalk.reader.network import ReaderConfig, ReaderNetwork
 from letstalk.reader.pool import Pool
 
 STATE_FILE, PROGRESS_FILE = "state.safetensors", "progress.json"
-PARTS = ("finder", "face", "mouth", "eye")
 
 
 @dataclass(frozen=True)
@@ -52,9 +51,8 @@ class Trainer:
         moved = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network = moved.train()
         self.average = {name: value.detach().clone() for name, value in network.state_dict().items()}
-        self.optimiser = torch.optim.AdamW(
-            network.parameters(), lr=0.0, betas=(0.9, 0.98), weight_decay=settings.weight_decay
-        )
+        trained = [value for part in settings.batches.parts for value in getattr(network, part).parameters()]
+        self.optimiser = torch.optim.AdamW(trained, lr=0.0, betas=(0.9, 0.98), weight_decay=settings.weight_decay)
         self.progress = Progress()
 
     def rate(self) -> float:
@@ -77,11 +75,11 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate()
         with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
-            terms = all_terms(self.network, batch)
+            terms = all_terms(self.network, batch, self.settings.batches.parts)
         loss = total(terms)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        for part in PARTS:
+        for part in self.settings.batches.parts:
             nn.utils.clip_grad_norm_(getattr(self.network, part).parameters(), self.settings.clip_norm)
         self.optimiser.step()
         self._update_average()
@@ -107,7 +105,7 @@ class Trainer:
         tensors = {f"network.{key}": value for key, value in self.network.state_dict().items()}
         tensors |= {f"average.{key}": value for key, value in self.average.items()}
         for name, parameter in self.network.named_parameters():
-            for key, value in self.optimiser.state[parameter].items():
+            for key, value in self.optimiser.state.get(parameter, {}).items():
                 tensors[f"optimiser.{name}.{key}"] = value
         part = self.folder / (STATE_FILE + ".part")
         save_file({key: value.detach().contiguous() for key, value in tensors.items()}, part)
