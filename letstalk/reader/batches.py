@@ -31,7 +31,7 @@ class BatchMaker(Dataset[dict[str, np.ndarray]]):
         self.pool = pool
         self.settings = settings
         rng = numpy_generator(settings.seed, "stock")
-        self.maker = SampleMaker(config, mean_face, mirrored_indices(config), rng)
+        self.maker = SampleMaker(config, mean_face, np.array(config.mirrored), rng)
 
     def __getitem__(self, step: int) -> dict[str, np.ndarray]:
         rng = numpy_generator(self.settings.seed, "batch", step)
@@ -53,15 +53,6 @@ class BatchMaker(Dataset[dict[str, np.ndarray]]):
             for turn in np.unique(places // size)
         }
         return np.array([orders[place // size][place % size] for place in places])
-
-
-def mirrored_indices(config: ReaderConfig) -> np.ndarray:
-    """For each landmark the one that takes its name in a mirror."""
-    swapped = [
-        name.replace("left", "right") if "left" in name else name.replace("right", "left")
-        for name in config.landmark_names
-    ]
-    return np.array([config.landmark_names.index(name) for name in swapped])
 
 
 def _stacked(samples: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

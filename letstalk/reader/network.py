@@ -59,6 +59,15 @@ class ReaderConfig:
         return self.indices("eye_left_"), self.indices("eye_right_")
 
     @cached_property
+    def mirrored(self) -> list[int]:
+        """For each point the one that takes its name in a mirror."""
+        swapped = [
+            name.replace("left", "right") if "left" in name else name.replace("right", "left")
+            for name in self.landmark_names
+        ]
+        return [self.landmark_names.index(name) for name in swapped]
+
+    @cached_property
     def lip_contours(self) -> tuple[list[int], list[int]]:
         """Points round both lips from outside, and round their opening, each in the order of a closed line."""
         ring = ("lip_upper_{}_right", "lip_upper_{}", "lip_upper_{}_left")
@@ -236,6 +245,15 @@ class MouthNet(nn.Module):
 
 
 @dataclass(frozen=True)
+class MouthReading:
+    places: torch.Tensor  # (n, 14, 2) pixels of the patch
+    gap: torch.Tensor  # (n,) eye distances, as all below
+    gap_error: torch.Tensor
+    width: torch.Tensor
+    open_logit: torch.Tensor
+
+
+@dataclass(frozen=True)
 class EyeOutput:
     points: Points
     opening: torch.Tensor  # (n,) largest opening of the lids / width of this eye
@@ -332,6 +350,19 @@ class ReaderNetwork(nn.Module):
         self.eye = EyeNet(config)
         self.register_buffer("mean_face", torch.zeros(len(config.landmark_names), 2))
         initialise(self)
+
+    def read_mouths(self, patches: torch.Tensor) -> MouthReading:
+        """The mean of what is seen as it is and in a mirror: where the two differ, it is not in the picture."""
+        count, width = len(patches), patches.shape[-1]
+        out: MouthOutput = self.mouth(torch.cat([patches, patches.flip(-1)]))
+        mouth = self.config.mouth
+        renamed = [mouth.index(self.config.mirrored[point]) for point in mouth]
+        places, mirrored = out.points.places.split(count)
+        mirrored = mirrored[:, renamed] * mirrored.new_tensor([-1.0, 1.0]) + mirrored.new_tensor([width - 1.0, 0.0])
+        numbers = torch.stack([out.gap, out.log_gap_error, out.width, out.open_logit]).unflatten(1, (2, count))
+        gap, log_error, mouth_width, logit = numbers.mean(1)
+        disagreement = (numbers[0, 0] - numbers[0, 1]).abs() / 2
+        return MouthReading((places + mirrored) / 2, gap, log_error.exp().maximum(disagreement), mouth_width, logit)
 
     def save(self, folder: Path) -> None:
         """Half precision: the rounding is far below what the network can tell apart."""

@@ -189,9 +189,9 @@ class FaceReader:
         ]
         eye_patches = torch.cat([self._patches(frames, eye_map, EYE) for eye_map in eye_maps])
         with self._precision():
-            mouth = self.network.mouth(self._patches(frames, mouth_map, MOUTH))
+            mouth = self.network.read_mouths(self._patches(frames, mouth_map, MOUTH))
             eyes = self.network.eye(eye_patches)
-        landmarks[:, self.config.mouth] = geometry.apply(mouth_map, _numpy(mouth.points.places))
+        landmarks[:, self.config.mouth] = geometry.apply(mouth_map, _numpy(mouth.places))
         for side, points in enumerate(eyes.points.places.chunk(2)):
             landmarks[:, self.config.eyes[side]] = geometry.apply(eye_maps[side], _numpy(points))
         left, right = eyes.gaze.chunk(2)
@@ -200,7 +200,7 @@ class FaceReader:
             landmarks=landmarks.astype(np.float32),
             confidence=look.confidence,
             mouth_gap=_numpy(mouth.gap.clamp(min=0)),
-            mouth_gap_error=_numpy(mouth.log_gap_error.exp()),
+            mouth_gap_error=_numpy(mouth.gap_error),
             mouth_width=_numpy(mouth.width),
             mouth_open_probability=_numpy(mouth.open_logit.sigmoid()),
             lid_opening=np.stack([_numpy(part) for part in eyes.opening.clamp(min=0).chunk(2)], 1),

@@ -36,6 +36,15 @@ def test_rotations_are_rotations_and_start_as_the_identity(network: ReaderNetwor
     torch.testing.assert_close(rotation, torch.eye(3).expand(3, 3, 3), atol=1e-5, rtol=0)
 
 
+def test_a_mirrored_mouth_reads_the_same(network: ReaderNetwork):
+    patches = torch.rand(3, 3, 64, 96, generator=torch_generator(2)) * 2 - 1
+    one, other = network.read_mouths(patches), network.read_mouths(patches.flip(-1))
+    torch.testing.assert_close(one.gap, other.gap)
+    left = [network.config.landmark_names[point] for point in network.config.mouth].index("mouth_corner_left")
+    right = [network.config.landmark_names[point] for point in network.config.mouth].index("mouth_corner_right")
+    torch.testing.assert_close(one.places[:, left, 0], 95 - other.places[:, right, 0], atol=1e-3, rtol=0)
+
+
 def test_all_weights_fit_into_three_megabytes(network: ReaderNetwork, tmp_path: Path):
     network.save(tmp_path)
     assert sum(file.stat().st_size for file in tmp_path.iterdir()) < 3_000_000

@@ -8,7 +8,7 @@ import torch
 
 from letstalk.errors import MissingAssetError
 from letstalk.reader import augment, geometry, patterns
-from letstalk.reader.batches import BatchMaker, BatchSettings, mirrored_indices, to_tensors
+from letstalk.reader.batches import BatchMaker, BatchSettings, to_tensors
 from letstalk.reader.network import FinderNet, ReaderNetwork
 from letstalk.reader.pool import Pool
 from letstalk.reader.rendering import PoolSettings, RenderJob, render_pool, render_shard
@@ -44,7 +44,7 @@ def test_the_pool_has_closed_and_open_mouths_and_turned_heads(pool: Pool):
 
 
 def test_mirrored_names_agree_with_the_generator(network: ReaderNetwork):
-    np.testing.assert_array_equal(mirrored_indices(network.config), MIRRORED_LANDMARKS)
+    np.testing.assert_array_equal(network.config.mirrored, MIRRORED_LANDMARKS)
 
 
 def test_two_mirrors_change_nothing(pool: Pool):
