@@ -36,6 +36,8 @@ def augment(speech: Speech, seed: int, settings: AugmentSettings | None = None) 
 
     Reverberation keeps the direct sound where it was, so phones still stand where they are heard.
     """
+    if not len(speech.samples):
+        return speech
     settings = settings or AugmentSettings()
     random = numpy_generator(seed, "augment")
     result = _change_voice(speech, random, settings)

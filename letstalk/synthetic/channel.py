@@ -8,6 +8,7 @@ from scipy.signal import butter, istft, oaconvolve, resample_poly, sosfiltfilt, 
 from letstalk.types import SAMPLE_RATE_HZ
 
 _NOISE_KINDS = ("white", "pink", "brown", "hum", "babble")
+_QUIET_POWER = 1e-4  # what noise is measured against where there is no speech
 _CODECS = ("telephone", "mu-law", "narrow", "low bit rate")
 
 
@@ -30,16 +31,21 @@ def in_room(samples: np.ndarray, random: np.random.Generator, reverberation_seco
 
 
 def with_noise(samples: np.ndarray, random: np.random.Generator, snr_db: float) -> np.ndarray:
-    """One kind of noise at `snr_db` below the speech, swelling and fading a little."""
+    """One kind of noise at `snr_db` below the speech, swelling and fading a little.
+
+    Where nobody speaks the noise is that of a quiet room: a model must learn that noise moves no lips.
+    """
     kind = _NOISE_KINDS[int(random.integers(len(_NOISE_KINDS)))]
     noise = _babble(samples, random) if kind == "babble" else _steady_noise(kind, len(samples), random)
     speech_power = float(np.mean(np.square(samples, dtype=np.float64)))
     noise_power = float(np.mean(noise**2))
-    if speech_power < 1e-12 or noise_power < 1e-12:
-        return samples.astype(np.float32)
+    if speech_power < 1e-10:
+        speech_power = _QUIET_POWER
     knots = random.uniform(0.6, 1.4, 2 + len(samples) // SAMPLE_RATE_HZ)
     swell = np.interp(np.linspace(0, len(knots) - 1, len(samples)), np.arange(len(knots)), knots)
-    return (samples + noise * swell * np.sqrt(speech_power / noise_power) * 10 ** (-snr_db / 20)).astype(np.float32)
+    return (samples + noise * swell * np.sqrt(speech_power / max(noise_power, 1e-12)) * 10 ** (-snr_db / 20)).astype(
+        np.float32
+    )
 
 
 def _steady_noise(kind: str, length: int, random: np.random.Generator) -> np.ndarray:

@@ -103,8 +103,9 @@ def _blend(
         part = slice(first, int(segment.end_seconds * GRID_HZ) + window)
         early = _EARLY_SECONDS + articulation.early_seconds
         middle = 0.5 * (segment.start_seconds + segment.end_seconds) - early
-        # The core of a shape, in which it pulls with full force, is shorter than its sound.
-        core = 0.3 * (segment.end_seconds - segment.start_seconds)
+        # The core of a shape, in which it pulls with full force, is shorter than its sound; a held sound is all core.
+        seconds = segment.end_seconds - segment.start_seconds
+        core = max(0.3 * seconds, 0.5 * seconds - 0.04)
         distance = np.maximum(np.abs(grid_seconds[part, None] - middle) - core, 0.0) / reach
         pull = resistance[segment.viseme] * np.exp(-(distance**_PULL_EXPONENT))
         target = targets[segment.viseme].copy()

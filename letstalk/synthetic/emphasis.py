@@ -68,12 +68,12 @@ def syllables(speech: Speech) -> list[Syllable]:
 
 
 def phone_loudness(speech: Speech) -> np.ndarray:
-    """(num_phones,) factor of effort, 1 for the usual loudness of this speech, about 0.8..1.25."""
+    """(num_phones,) factor of effort, 1 for the usual loudness of a vowel in this speech, 0.8..1.25."""
     levels = np.array([_loudness_db(speech.samples, p.start_seconds, p.end_seconds) for p in speech.phones])
-    sounding = np.array([phone.symbol != SILENCE for phone in speech.phones])
-    if not sounding.any() or np.ptp(levels[sounding]) < 1e-6:
+    vowels = np.array([phone.symbol != SILENCE and is_vowel(phone, speech.alphabet) for phone in speech.phones])
+    if not vowels.any() or np.ptp(levels[vowels]) < 1e-6:
         return np.ones(len(levels))
-    return np.clip(1 + 0.02 * (levels - np.median(levels[sounding])), 0.8, 1.25)
+    return np.clip(1 + 0.02 * (levels - np.median(levels[vowels])), 0.8, 1.25)
 
 
 def _stands_out(values: np.ndarray) -> np.ndarray:

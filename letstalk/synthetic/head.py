@@ -57,8 +57,9 @@ def _postures(random: np.random.Generator, seconds: np.ndarray, phrases: list[Ph
         keys.append(now)
         now += random.gamma(3.0, 1.6)
     key_seconds = np.array([-10.0, *sorted(key for key in keys if key > 0)])
-    values = random.normal(0, 1, (len(key_seconds), 3))
-    moves = random.uniform(0.5, 1.1, len(key_seconds))
+    values = np.clip(random.normal(0, 1, (len(key_seconds), 3)), -2, 2)
+    distance = np.abs(np.diff(values, axis=0, prepend=values[:1])).max(axis=1)
+    moves = random.uniform(0.45, 0.85, len(key_seconds)) + 0.25 * distance  # a wide turn takes longer
     return glide(seconds, key_seconds, values, moves)
 
 
@@ -68,7 +69,7 @@ def _beats(random: np.random.Generator, seconds: np.ndarray, syllables: list[Syl
     last = -1.0
     for syllable in syllables:
         chosen = random.random() < 1.15 * (syllable.prominence - 0.35)
-        strength = syllable.prominence * random.lognormal(0, 0.35)
+        strength = min(syllable.prominence * random.lognormal(0, 0.35), 1.2)
         rise, fall = random.uniform(0.16, 0.26), random.uniform(0.28, 0.5)
         turn = random.normal(0, [0.012, 0.02, 0.016])
         if not chosen or syllable.middle_seconds - last < 0.32:

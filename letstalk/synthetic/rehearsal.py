@@ -40,7 +40,7 @@ def random_performance(num_frames: int, seed: int) -> Performance:
     seconds = frame_seconds(num_frames)
     expression, tongue, seal, teeth = _mouth_and_face(random, seconds)
     rotation = (
-        _walk(random, seconds, 3, 0.55, 1.6) * np.array([0.5, 0.55, 0.5]) + drift(random, num_frames, 3, 0.6) * 0.05
+        _walk(random, seconds, 3, 0.7, 1.8) * np.array([0.5, 0.55, 0.5]) + drift(random, num_frames, 3, 0.6) * 0.05
     )
     rotation = _MOST_HEAD_RADIANS * np.tanh(rotation * random.uniform(0.4, 1.4))
     gaze = MOST_GAZE_RADIANS * np.tanh(_walk(random, seconds, 2, 0.3, 1.2, quick=True) * 0.7)
@@ -71,7 +71,7 @@ def _walk(
 ) -> np.ndarray:
     """(num_frames, num_tracks) of unit spread: from one random value to the next; `quick` moves within two frames."""
     keys = _key_times(random, len(seconds) / FPS, least, most)
-    moves = np.full(len(keys), 0.07) if quick else random.uniform(0.6, 1.0, len(keys)) * least
+    moves = np.full(len(keys), 0.07) if quick else random.uniform(0.8, 1.2, len(keys)) * least
     return glide(seconds, keys, random.standard_normal((len(keys), num_tracks)), moves)
 
 

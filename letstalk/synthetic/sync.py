@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
+from scipy.ndimage import uniform_filter1d
 
 from letstalk.synthetic.sentences import draw_sentences
 from letstalk.synthetic.speech import Phone, Speech
@@ -26,7 +26,10 @@ _BANDS_HZ: dict[BoundaryKind, tuple[int, int]] = {
 }  # fmt: skip
 _STEP_SAMPLES = 16  # levels are read every millisecond
 _STEP_SECONDS = _STEP_SAMPLES / SAMPLE_RATE_HZ
-_SMOOTHING_SECONDS = 0.0035
+_WINDOW_SECONDS = 0.008  # a box: how far it blurs an edge has an end
+# The edge is looked for no deeper than this below the louder side: deeper, the blur of the window counts as sound. Into
+# and out of silence voices fade, so there it is sought deeper.
+_MOST_DEPTH_DB, _MOST_DEPTH_OF_SILENCE_DB = 15.0, 30.0
 _SEARCH_SECONDS = 0.07
 _LEAST_CONTRAST_DB = 8.0  # below it there is no edge to speak of
 
@@ -51,7 +54,7 @@ def offsets_ms(speech: Speech) -> dict[BoundaryKind, list[float | None]]:
     for before, after in zip(speech.phones[:-1], speech.phones[1:], strict=True):
         kind = boundary_kind(before, after, speech.alphabet)
         if kind is not None:
-            moment = _edge_seconds(levels[_BANDS_HZ[kind]], before, after, closes=kind == "closure")
+            moment = _edge_seconds(levels[_BANDS_HZ[kind]], before, after, kind)
             result[kind].append(None if moment is None else 1000 * (moment - after.start_seconds))
     return result
 
@@ -80,18 +83,20 @@ def _levels_db(samples: np.ndarray, low_hz: int, high_hz: int) -> np.ndarray:
     frequencies = np.fft.rfftfreq(len(samples), 1 / SAMPLE_RATE_HZ)
     spectrum[(frequencies < low_hz) | (frequencies > high_hz)] = 0
     power = np.fft.irfft(spectrum, len(samples)) ** 2
-    smooth = gaussian_filter1d(power, _SMOOTHING_SECONDS * SAMPLE_RATE_HZ)[::_STEP_SAMPLES]
+    smooth = uniform_filter1d(power, round(_WINDOW_SECONDS * SAMPLE_RATE_HZ))[::_STEP_SAMPLES]
     return 10 * np.log10(np.maximum(smooth, 0) + 1e-9)
 
 
-def _edge_seconds(levels: np.ndarray, before: Phone, after: Phone, closes: bool) -> float | None:
+def _edge_seconds(levels: np.ndarray, before: Phone, after: Phone, kind: BoundaryKind) -> float | None:
     """The moment nearest to the label at which the level crosses the middle between both phones, the right way."""
     from_level = _core_level(levels, before)
     # The quietest moment of a stop is its closure; its middle may already be the burst.
-    to_level = _quietest(levels, after) if closes else _core_level(levels, after)
+    to_level = _quietest(levels, after) if kind == "closure" else _core_level(levels, after)
     if abs(to_level - from_level) < _LEAST_CONTRAST_DB:
         return None
-    middle, rises = 0.5 * (from_level + to_level), to_level > from_level
+    depth = _MOST_DEPTH_OF_SILENCE_DB if kind in ("silence_start", "silence_end") else _MOST_DEPTH_DB
+    middle = max(0.5 * (from_level + to_level), max(from_level, to_level) - depth)
+    rises = to_level > from_level
     label = after.start_seconds / _STEP_SECONDS
     reach = int(_SEARCH_SECONDS / _STEP_SECONDS)
     first = max(0, int(label) - reach)

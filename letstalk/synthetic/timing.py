@@ -2,7 +2,7 @@
 
 Engines that learned from recordings label a fricative or a closure from where the mouth begins to move, some 20 ms
 before the sound shows it; espeak-ng ends an m or n 20 ms late. These are constants of an engine, measured by
-`sync.py` on sentences of seed 9 of the training split and taken off here; `letstalk synth sync` measures what remains
+`sync.py` on 60 sentences of seed 9 for each voice and taken off here; `letstalk synth sync` measures what remains
 on other sentences.
 """
 
@@ -24,22 +24,23 @@ _MOST_SHARE = 0.35  # of a phone that a correction may take
 # Seconds to add to a label; by voice, or by engine where all its voices are one synthesiser.
 SHIFTS: dict[str, dict[str, float]] = {
     "espeak": {"nasal_end": -0.02},
-    "flite:slt": {"closure": 0.023, "frication_start": 0.013, "frication_end": -0.015, "nasal_end": -0.004,
-                  "silence_start": 0.01},
-    "flite:awb": {"closure": 0.008, "frication_start": 0.006, "frication_end": -0.008},
-    "flite:rms": {"closure": 0.012, "frication_start": 0.01, "frication_end": -0.016, "nasal_end": -0.004},
+    "flite:slt": {"closure": 0.018, "frication_start": 0.013, "frication_end": -0.015, "nasal_end": -0.004,
+                  "silence_start": 0.009},
+    "flite:awb": {"closure": 0.006, "frication_start": 0.006, "frication_end": -0.007},
+    "flite:rms": {"closure": 0.009, "frication_start": 0.012, "frication_end": -0.02},
     # kal speaks at 8 kHz, where frication leaves no trace: it takes the constants of kal16, the same man.
-    "flite:kal": {"closure": 0.012, "frication_start": 0.007, "nasal_start": 0.005, "silence_start": -0.012},
-    "flite:kal16": {"closure": 0.011, "frication_start": 0.007, "silence_start": -0.013},
-    "festival:kal_diphone": {"closure": 0.017, "frication_start": 0.013, "frication_end": 0.006,
-                             "nasal_start": 0.006, "nasal_end": 0.007, "silence_start": -0.016},
-    "festival:ked_diphone": {"closure": 0.009, "frication_start": 0.011, "frication_end": -0.008,
-                             "silence_start": -0.009, "silence_end": 0.007},
-    "festival:cmu_us_slt_arctic_hts": {"closure": 0.019, "frication_start": 0.023, "frication_end": -0.015,
-                                       "nasal_start": 0.004, "silence_start": 0.012, "silence_end": 0.01},
-    "festival:lp_diphone": {"closure": 0.009, "frication_end": -0.012, "nasal_start": 0.005, "silence_end": -0.005},
-    "festival:pc_diphone": {"closure": 0.008, "frication_start": 0.006, "frication_end": -0.01, "nasal_start": 0.005,
-                            "silence_start": -0.004},
+    "flite:kal": {"closure": 0.006, "frication_start": 0.009, "frication_end": -0.003, "nasal_start": 0.004,
+                  "silence_start": -0.012},
+    "flite:kal16": {"closure": 0.006, "frication_start": 0.009, "frication_end": -0.003, "silence_start": -0.013},
+    "festival:kal_diphone": {"closure": 0.013, "frication_start": 0.015, "frication_end": 0.004, "nasal_start": 0.005,
+                             "nasal_end": 0.009, "silence_start": -0.017, "silence_end": 0.004},
+    "festival:ked_diphone": {"closure": 0.005, "frication_start": 0.015, "frication_end": -0.008, "nasal_end": 0.004,
+                             "silence_start": -0.012, "silence_end": 0.01},
+    "festival:cmu_us_slt_arctic_hts": {"closure": 0.015, "frication_start": 0.021, "frication_end": -0.012,
+                                       "nasal_start": 0.003, "silence_start": 0.011, "silence_end": 0.011},
+    "festival:lp_diphone": {"closure": 0.005, "frication_end": -0.012, "nasal_start": 0.005},
+    "festival:pc_diphone": {"closure": 0.003, "frication_start": 0.003, "frication_end": -0.007, "nasal_start": 0.005,
+                            "silence_start": -0.007, "silence_end": 0.005},
 }  # fmt: skip
 
 

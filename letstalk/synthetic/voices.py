@@ -36,7 +36,7 @@ _ESPEAK_ACCENTS: dict[str, tuple[str, ...]] = {
     "pl": ("pl",), "ru": ("ru",), "tr": ("tr",), "hi": ("hi",), "ja": ("ja",), "cmn": ("cmn-latn-pinyin",),
 }  # fmt: skip
 _ESPEAK_SPEAKERS: dict[Split, tuple[str, ...]] = {
-    "train": ("m1", "m2", "m3", "m4", "m6", "m7", "f1", "f2", "f4", "klatt2", "steph", "grandpa"),
+    "train": ("m1", "m2", "m3", "m4", "m6", "m7", "f1", "f2", "f4", "max", "steph", "grandpa"),
     "validation": ("m8", "f5"),
     "test": ("m5", "f3"),
 }

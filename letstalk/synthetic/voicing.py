@@ -11,7 +11,7 @@ _STRETCH_WINDOW = 512  # 32 ms: two periods of a low voice
 _STRETCH_HOP = _STRETCH_WINDOW // 2
 _SEARCH_SAMPLES = 96  # 6 ms: a period of a usual voice, and the most that a sound is misplaced
 _STFT_WINDOW = 512
-_ENVELOPE_QUEFRENCY = 30  # coefficients of the cepstrum that make the formants; pitch lies above
+_ENVELOPE_QUEFRENCY = 46  # coefficients of the cepstrum that make the formants; pitch below 340 Hz lies above
 
 
 def change_voice(samples: np.ndarray, pitch: float, formant: float) -> np.ndarray:
@@ -64,10 +64,7 @@ def shift_formants(samples: np.ndarray, factor: float) -> np.ndarray:
     if abs(factor - 1) < 1e-3 or len(samples) < _STFT_WINDOW:
         return samples.astype(np.float32)
     _, _, spectrum = stft(samples, nperseg=_STFT_WINDOW)
-    log_level = np.log(np.abs(spectrum) + 1e-6)
-    cepstrum = np.fft.irfft(log_level, axis=0)
-    cepstrum[_ENVELOPE_QUEFRENCY : len(cepstrum) - _ENVELOPE_QUEFRENCY + 1] = 0
-    envelope = np.fft.rfft(cepstrum, axis=0).real
+    envelope = _envelope(np.log(np.abs(spectrum) + 1e-6))
     # The level at f moves to f * factor: read the envelope at f / factor.
     source = np.clip(np.arange(len(envelope)) / factor, 0, len(envelope) - 1)
     low = np.minimum(source.astype(int), len(envelope) - 2)
@@ -76,3 +73,16 @@ def shift_formants(samples: np.ndarray, factor: float) -> np.ndarray:
     gain = np.exp(np.clip(moved - envelope, -5, 5))
     _, result = istft(spectrum * gain, nperseg=_STFT_WINDOW)
     return np.pad(result, (0, max(0, len(samples) - len(result))))[: len(samples)].astype(np.float32)
+
+
+def _envelope(log_level: np.ndarray) -> np.ndarray:
+    """(num_frequencies, num_frames) smooth line over the tops of the harmonics.
+
+    Smoothing alone would run half-way down into the gaps between harmonics, so it is repeated on what it leaves above.
+    """
+    envelope = log_level
+    for _ in range(4):
+        cepstrum = np.fft.irfft(np.maximum(log_level, envelope), axis=0)
+        cepstrum[_ENVELOPE_QUEFRENCY : len(cepstrum) - _ENVELOPE_QUEFRENCY + 1] = 0
+        envelope = np.fft.rfft(cepstrum, axis=0).real
+    return envelope
