@@ -160,9 +160,13 @@ def torch_generator(seed: int, device: torch.device | str = "cpu") -> torch.Gene
 
 def numpy_generator(seed: int, *stream: int | str) -> np.random.Generator:
     """An independent stream for each name: `numpy_generator(7, "hair")` never depends on how much "skin" drew."""
+    # Kind and length go in front of every part, or ("ab",) would equal ("a", "b") and a last 0 would not count.
     words = [seed & 0xFFFFFFFF, seed >> 32]
     for part in stream:
-        words += [part] if isinstance(part, int) else list(str(part).encode())
+        if isinstance(part, int | np.integer):
+            words += [1, int(part) & 0xFFFFFFFF, int(part) >> 32]
+        else:
+            words += [2 + len(part), *part.encode()]
     return np.random.default_rng(np.random.SeedSequence(words))
 
 

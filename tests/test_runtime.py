@@ -68,6 +68,9 @@ def test_streams_of_random_numbers_are_independent() -> None:
     assert not np.allclose(hair, numpy_generator(7, "skin").random(4))
     assert not np.allclose(hair, numpy_generator(8, "hair").random(4))
     assert not np.allclose(numpy_generator(7, "a", 1).random(4), numpy_generator(7, "a", 2).random(4))
+    assert not np.allclose(numpy_generator(7, "ab").random(4), numpy_generator(7, "a", "b").random(4))
+    assert not np.allclose(numpy_generator(7, "a", 0).random(4), numpy_generator(7, "a").random(4))
+    assert not np.allclose(numpy_generator(7).random(4), numpy_generator(7, 0).random(4))
     assert torch.equal(torch.randn(3, generator=torch_generator(5)), torch.randn(3, generator=torch_generator(5)))
 
 
