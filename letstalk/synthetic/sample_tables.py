@@ -5,11 +5,12 @@ from __future__ import annotations
 from letstalk.synthetic.samples import PortraitSample, SpeechSample
 
 PORTRAITS: tuple[PortraitSample, ...] = (
-    PortraitSample("amara", 0, {"gender": 0.0, "age": 27, "ancestry": "african", "hair": "braid01"},
+    PortraitSample("amara", 0, {"gender": 0.0, "age": 27, "ancestry": "african", "hair": "long01"},
                    lighting="window", background="room"),
-    PortraitSample("bruno", 1, {"gender": 1.0, "age": 41, "ancestry": "caucasian", "hair": "short02"},
+    PortraitSample("bruno", 1, {"gender": 1.0, "age": 41, "ancestry": "caucasian", "hair": "short02",
+                         "hair_colour": "brown"},
                    background="wall"),
-    PortraitSample("chiyo", 2, {"gender": 0.0, "age": 33, "ancestry": "asian", "hair": "bob02"},
+    PortraitSample("chiyo", 2, {"gender": 0.0, "age": 33, "ancestry": "asian", "hair": "long01"},
                    lighting="overcast", background="outdoor"),
     PortraitSample("dario", 3, {"gender": 1.0, "age": 24, "ancestry": "caucasian", "hair": "short01"},
                    lighting="window", background="bokeh"),
@@ -37,7 +38,7 @@ PORTRAITS: tuple[PortraitSample, ...] = (
     PortraitSample("nara-toon", 13, {"gender": 0.0, "age": 26, "ancestry": "asian", "hair": "long01"}, style="toon"),
     PortraitSample("otto-painted", 14, {"gender": 1.0, "age": 66, "ancestry": "caucasian", "hair": "short02"},
                    style="painterly", lighting="window", background="wall"),
-    PortraitSample("pia-pencil", 15, {"gender": 0.0, "age": 30, "ancestry": "african", "hair": "bob02"},
+    PortraitSample("pia-pencil", 15, {"gender": 0.0, "age": 30, "ancestry": "african", "hair": "ponytail01"},
                    style="pencil"),
 )  # fmt: skip
 
