@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -106,9 +105,3 @@ def _checked(path: Path, rows: list[tuple[str, object, object, object]], alphabe
     if not phones:
         raise InputError(f"{path.name} holds no phones.", _FORM)
     return phones
-
-
-def with_sound(speech: Speech, samples: np.ndarray) -> Speech:
-    """Other sound (noisier, cleaner) for the same phones and the same length."""
-    assert len(samples) == len(speech.samples), (len(samples), len(speech.samples))
-    return replace(speech, samples=samples.astype(np.float32))
