@@ -58,6 +58,8 @@ def train(
     parts: Annotated[
         str, typer.Option(help="Networks to train; the others stay as they are.")
     ] = "finder,face,mouth,eye",
+    plain_share: Annotated[float, typer.Option(min=0, max=1, help="Frames that keep the renderer's look.")] = 1 / 6,
+    learning_rate: Annotated[float, typer.Option(min=0, help="At the start; it falls to zero.")] = 1.5e-3,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or another device.")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
@@ -75,7 +77,8 @@ def train(
 
     chosen_device, chosen_dtype = RuntimePlan.choose(device, dtype, threads).apply()
     frames = Pool(pool)
-    settings = TrainSettings(minutes=minutes, batches=BatchSettings(seed=seed, parts=_parts(parts)))
+    batches = BatchSettings(seed=seed, plain_share=plain_share, parts=_parts(parts))
+    settings = TrainSettings(minutes=minutes, learning_rate=learning_rate, batches=batches)
     network = new_network(frames, LANDMARK_NAMES, seed) if init is None else ReaderNetwork.load(init)
     trainer = Trainer(out, network, settings, chosen_device)
     resumed = trainer.resume()

@@ -146,9 +146,7 @@ def compress(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
 
 
 def appearance(rng: np.random.Generator, picture: np.ndarray, noise: Noise) -> np.ndarray:
-    """A random chain of the above, in the order in which life does them; one in six stays as it is."""
-    if rng.random() < 1 / 6:
-        return picture
+    """A random chain of the above, in the order in which life does them."""
     chain = (
         (0.12, style), (0.3, light), (0.6, colour), (0.75, tone),
         (0.3, blur), (0.35, fewer_pixels), (0.3, noise.add), (0.4, compress),

@@ -21,6 +21,7 @@ class BatchSettings:
     faces: int = 32  # frames in a batch; each gives one face, one mouth and two eyes
     canvases: int = 8  # scenes for the finder
     seed: int = 0
+    plain_share: float = 1 / 6  # frames that keep the renderer's look
     parts: tuple[str, ...] = ("finder", "face", "mouth", "eye")  # networks that batches are for
 
 
@@ -35,7 +36,8 @@ class BatchMaker(Dataset[dict[str, np.ndarray]]):
 
     def __getitem__(self, step: int) -> dict[str, np.ndarray]:
         rng = numpy_generator(self.settings.seed, "batch", step)
-        records = [self.maker.changed(rng, self.pool.record(index)) for index in self._indices(step)]
+        plain = self.settings.plain_share
+        records = [self.maker.changed(rng, self.pool.record(index), plain) for index in self._indices(step)]
         parts = self.settings.parts
         samples = [self.maker.make(rng, record, parts) for record in records]
         canvases = []

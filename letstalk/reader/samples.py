@@ -101,8 +101,8 @@ class SampleMaker:
     def _place(self, record: Record) -> np.ndarray:
         return place_of(record.landmarks[None], self.mean_face, self.config.stable)
 
-    def changed(self, rng: np.random.Generator, record: Record) -> Record:
-        """The frame in another mirror, place, light and style."""
+    def changed(self, rng: np.random.Generator, record: Record, plain_share: float) -> Record:
+        """The frame in another mirror and place; in another light and style too, but for `plain_share` of them."""
         if rng.random() < 0.5:
             record = mirror(record, self.swapped)
         picture = record.picture
@@ -116,7 +116,9 @@ class SampleMaker:
         if rng.random() < 0.25:
             cover = self.backdrops.draw(rng, 64)
             picture = patterns.occlude(rng, picture, place[0, :, 2], float(scale_of(place)[0]), cover)
-        return replace(record, picture=augment.appearance(rng, picture, self.noise))
+        if rng.random() >= plain_share:
+            picture = augment.appearance(rng, picture, self.noise)
+        return replace(record, picture=picture)
 
     def make(self, rng: np.random.Generator, record: Record, parts: Sequence[str]) -> dict[str, np.ndarray]:
         """Patches as uint8 and truths as float32, for `record` as it comes from `changed`.
