@@ -17,12 +17,12 @@ from letstalk.synthetic.controls import EXPRESSION_UNITS, UNIT_INDEX
 ANCESTRIES = ("caucasian", "african", "asian")
 NUM_LIP_STATIONS = 17
 NUM_LID_STATIONS = 11
-# Cubes of eight helper vertices whose middle is a joint of MakeHuman's skeleton.
+# First of the eight helper vertices, a cube, whose middle is a joint of MakeHuman's skeleton.
 EYE_JOINTS = (13606, 13614)  # left (+x), right
 NECK_JOINT, CHIN_JOINT, CROWN_JOINT, HEAD_JOINT = 14534, 14542, 14566, 14070
 SHOULDER_JOINTS = {"L": 14046, "R": 14486}
-LOWER_TEETH = np.arange(14992, 15060)
-UPPER_TEETH = np.arange(15060, 15128)
+UPPER_TEETH_FIRST = 15060  # of the helper vertices of teeth, those of the lower row come before
+LOWER_TEETH = np.arange(14992, UPPER_TEETH_FIRST)
 TONGUE = np.arange(13380, 13606)
 # Places in the texture chart (u, v, u, v) that hold only the seam of the mouth, the left eye and the right eye.
 MOUTH_SEAM = (0.88, 0.40, 0.94, 0.56)

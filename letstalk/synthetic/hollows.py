@@ -27,7 +27,7 @@ class Hollows:
         self._mouth = np.flatnonzero(surfaces.inner > 0)
         self._depth_share = np.minimum(1.25 * surfaces.inner[self._mouth], 1.0)
         left = person.mesh.vertices[:, 0] > 0
-        eyes = np.isin(kind, [KIND_CODE["eyes"], KIND_CODE["cornea"]])
+        eyes = kind == KIND_CODE["eyes"]
         self._eyes = (np.flatnonzero(eyes & left), np.flatnonzero(eyes & ~left))
         self._reach = np.ones((len(kind), 3), np.float32)
 

@@ -54,13 +54,13 @@ def sample_look(pack: AssetPack, seed: int, traits: Traits, overrides: dict[str,
     iris = str(overrides.get("iris") or pick_iris(numpy_generator(seed, "iris"), float(traits.ancestry[0])))
     # Nobody dyes a beard; painted hair on the scalp is dyed like the rest.
     beard = linear if colour not in _DYES else np.array(HAIR_COLOURS[natural])
-    worn = _sample_worn(seed, traits, hair)
+    worn = _sample_worn(seed, traits)
     worn.update({name: str(overrides[name]) for name in worn if name in overrides})
     skin = sample_skin_look(seed, traits, hair, linear, beard)
     return Look(skin, hair, colour, linear, brow, lash, clothes, iris, **worn)
 
 
-def _sample_worn(seed: int, traits: Traits, hair: str) -> dict[str, str]:
+def _sample_worn(seed: int, traits: Traits) -> dict[str, str]:
     draw = numpy_generator(seed, "worn")
     glasses = "some" if draw.random() < 0.16 + 0.14 * (traits.age > 45) else "none"
     kinds, shares = ("none", "beanie", "cap", "headscarf"), [0.89, 0.055, 0.055, 0.0]

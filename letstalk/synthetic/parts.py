@@ -11,7 +11,7 @@ from letstalk.synthetic.person import Material, Mesh
 # How each kind of surface takes light. Colours and textures come on top.
 SURFACES: dict[str, dict[str, object]] = {
     "skin": {"wrap": (0.35, 0.14, 0.09), "specular": 0.16, "gloss": 16.0},
-    "eyes": {"wrap": (0.4, 0.4, 0.4), "specular": 1.2, "gloss": 90.0, "inner": 0.35},
+    "eyes": {"wrap": (0.4, 0.4, 0.4), "specular": 1.2, "gloss": 90.0},
     "teeth": {"wrap": (0.5, 0.45, 0.4), "specular": 0.3, "gloss": 30.0, "inner": 0.75},
     "tongue": {"wrap": (0.5, 0.28, 0.24), "specular": 0.3, "gloss": 22.0, "inner": 0.75},
     "clothes": {"wrap": (0.1, 0.1, 0.1), "specular": 0.03, "gloss": 8.0, "two_sided": True},

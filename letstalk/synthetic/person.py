@@ -13,7 +13,6 @@ import numpy as np
 # Kinds of surface, in the order of their codes. The renderer and the label masks read them.
 KINDS: tuple[str, ...] = (
     "skin", "eyes", "teeth", "tongue", "clothes", "brow", "lash", "hair", "glasses", "lens", "jewellery", "hat",
-    "cornea",
 )  # fmt: skip
 KIND_CODE: dict[str, int] = {name: code for code, name in enumerate(KINDS)}
 

@@ -104,11 +104,11 @@ def _head(size: _Size) -> _Head:
     is_upper[edges[0][0]] = True
     is_over_eye = np.zeros(len(positions), bool)
     is_over_eye[grid[_EYE_ROW + 1 :].ravel()] = True
-    for upper, lower in edges:
+    for upper, _ in edges:
         is_upper[[upper[0], upper[-1]]] = True
         if upper is not edges[0][0]:
             is_upper[upper] = is_over_eye[upper] = True
-            _open_slit(positions, upper, lower, grid, size.eye_opening)
+            _open_slit(positions, upper, size.eye_opening)
     return _Head(
         positions.astype(np.float32),
         triangles,
@@ -156,12 +156,10 @@ def _grid_triangles(grid: np.ndarray, above: np.ndarray) -> np.ndarray:
     return np.concatenate([first, second]).astype(np.int32)
 
 
-def _open_slit(positions: np.ndarray, upper: np.ndarray, lower: np.ndarray, grid: np.ndarray, opening: float) -> None:
+def _open_slit(positions: np.ndarray, upper: np.ndarray, opening: float) -> None:
     """Lids apart: the upper edge rises, the lower one sinks, and the rows around follow."""
     middle = positions[upper].mean(0)
     half = np.ptp(positions[upper, 0]) / 2
-    gone = np.zeros(len(positions), bool)
-    gone[upper[1:-1]] = True
     side = np.where(positions[:, 1] > middle[1] + 1e-4, 1.0, -1.0)
     side[upper] = 1.0
     across = np.clip(1 - ((positions[:, 0] - middle[0]) / half) ** 2, 0, 1) ** 0.6

@@ -16,7 +16,7 @@ REGION_CODE: dict[str, int] = {name: code for code, name in enumerate(REGIONS)}
 HEAD_REGIONS: tuple[str, ...] = REGIONS[3:]
 
 _REGION_OF_KIND = {
-    "skin": "body", "eyes": "eyes", "cornea": "eyes", "teeth": "mouth", "tongue": "mouth", "clothes": "clothes",
+    "skin": "body", "eyes": "eyes", "teeth": "mouth", "tongue": "mouth", "clothes": "clothes",
     "brow": "brows", "lash": "eyes", "hair": "hair", "glasses": "glasses", "lens": "glasses", "jewellery": "accessory",
     "hat": "accessory",
 }  # fmt: skip

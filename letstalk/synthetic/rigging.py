@@ -12,9 +12,9 @@ import numpy as np
 
 from letstalk.runtime import numpy_generator
 from letstalk.synthetic.anatomy import (
-    EYE_JOINTS,
     HEAD_JOINT,
     NECK_JOINT,
+    UPPER_TEETH_FIRST,
     Anatomy,
     EdgeField,
     joint,
@@ -218,7 +218,7 @@ def _teeth_edge(joined: Joined, parts: list[Part], face: Face) -> np.ndarray:
 def _upper_teeth(joined: Joined, parts: list[Part]) -> tuple[np.ndarray, float]:
     """Vertices of the upper row and the height of the edge of its front teeth."""
     index = joined.vertices_of(parts, "teeth")
-    is_upper = joined.reference[index, 0] >= 15060
+    is_upper = joined.reference[index, 0] >= UPPER_TEETH_FIRST
     upper = joined.mesh.vertices[index[is_upper]]
     front = upper[upper[:, 2] > upper[:, 2].max() - 0.06]
     return upper, float(np.quantile(front[:, 1], 0.03))
@@ -234,7 +234,3 @@ def fit_eyeballs(fitted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         centres[side] = solution[:3]
         radii[side] = np.sqrt(solution[3] + (solution[:3] ** 2).sum())
     return centres, radii
-
-
-def eye_joints(base: np.ndarray) -> np.ndarray:
-    return np.stack([joint(base, first) for first in EYE_JOINTS])

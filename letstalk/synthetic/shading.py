@@ -23,7 +23,7 @@ from letstalk.synthetic.surfaces import RELIEF_NEUTRAL, Surfaces
 from letstalk.synthetic.vertex_light import NUMBA, Lights, Shot, schlick_power
 
 SKIN, EYES, HAIR = KIND_CODE["skin"], KIND_CODE["eyes"], KIND_CODE["hair"]
-LENS, CORNEA = KIND_CODE["lens"], KIND_CODE["cornea"]
+LENS = KIND_CODE["lens"]
 SAMPLES = 2  # visibility samples per pixel and axis
 SAME_SURFACE = 0.02  # samples of one material whose distances differ by less share one shading
 BRIGHTEST = 2.0  # light above is burnt out in any picture; more would spoil the averages at edges
@@ -194,7 +194,7 @@ def _add_shine(shot, surfaces, lights, look, material, corners, weights, relief,
     shadow = wa * shot.light[a, 3] + wb * shot.light[b, 3] + wc * shot.light[c, 3]
     grazing = _fresnel(facing)
     strength = look.shine * surfaces.specular[material]
-    if kind in (EYES, LENS, CORNEA):
+    if kind in (EYES, LENS):
         rx, ry, rz = 2.0 * facing * nx - vx, 2.0 * facing * ny - vy, 2.0 * facing * nz - vz
         reflected = 0.055 + 0.5 * grazing
         if kind != EYES:  # a reflection adds to what is seen through the glass, so the blending must not weaken it

@@ -82,9 +82,7 @@ def person_surfaces(person: Person, inner: np.ndarray) -> Surfaces:
     """Everything the renderer needs that stays the same from frame to frame; `inner` comes from `regions.py`."""
     surfaces = level_zero_surfaces(person.mesh, person.materials, person.texels)
     texels, offsets, sizes, counts = _pyramids(person.materials, person.texels)
-    # Only teeth and tongue lie behind the lips: eyes, too, may say that they lie deep.
-    in_mouth = [m.inner if m.kind in ("teeth", "tongue") else 0.0 for m in person.materials]
-    material_inner = np.array(in_mouth, np.float32)[surfaces.vertex_material]
+    material_inner = np.array([m.inner for m in person.materials], np.float32)[surfaces.vertex_material]
     return surfaces._replace(
         occlusion=_outer_occlusion(person, surfaces, inner),
         inner=np.maximum(material_inner, inner).astype(np.float32),
@@ -99,7 +97,7 @@ def _outer_occlusion(person: Person, surfaces: Surfaces, inner: np.ndarray) -> n
     """Baked occlusion, weaker for teeth and tongue and none on eyes: lips and lids move over them (`hollows.py`)."""
     occlusion = np.ascontiguousarray(person.ambient_occlusion, np.float32).copy()
     kind = surfaces.kind[surfaces.vertex_material]
-    occlusion[(kind == KIND_CODE["eyes"]) | (kind == KIND_CODE["cornea"])] = 1.0
+    occlusion[kind == KIND_CODE["eyes"]] = 1.0
     inside = (kind == KIND_CODE["teeth"]) | (kind == KIND_CODE["tongue"]) | (inner > 0)
     occlusion[inside] = np.minimum(0.3 + 2.0 * occlusion[inside], 1.0)
     return occlusion

@@ -8,12 +8,12 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
+from letstalk.synthetic.anatomy import UPPER_TEETH_FIRST
 from letstalk.synthetic.assets import AssetPack, Proxy
 from letstalk.synthetic.parts import Part
 from letstalk.synthetic.skin_maps import smooth
 
 _CLOTH_PX = 512
-UPPER_TEETH_FIRST = 15060  # base vertices of the upper row start here
 
 
 def proxy_part(
