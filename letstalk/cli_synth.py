@@ -112,7 +112,7 @@ def _report_clips(progress: Progress) -> None:
 def check(
     seeds: Annotated[int, typer.Option(min=1, help="How many people.")] = 1000,
     first: Annotated[int, typer.Option(min=0, help="The first seed.")] = 0,
-    size: Annotated[int, typer.Option(help="Side of the pictures in pixels.")] = 96,
+    size: Annotated[int, typer.Option(min=64, help="Side of the pictures in pixels.")] = 96,
     workers: WorkersOption = 1,
     assets: AssetsOption = None,
     procedural: ProceduralOption = False,
@@ -192,9 +192,12 @@ def clip(
     procedural: ProceduralOption = False,
 ) -> None:
     """One talking (or silent) person as a video with sound."""
+    from letstalk.errors import SettingsError
     from letstalk.synthetic.film import FilmOrder, film_clip, spoken_text
     from letstalk.synthetic.script import read_recording
 
+    if text and alignment:
+        raise SettingsError("A clip says one thing.", "Give --text or --alignment.")
     speech = spoken_text(text, voice) if text else read_recording(alignment) if alignment else None
     order = FilmOrder(seed if person is None else person, seed, style, size, procedural)
     result = film_clip(people(assets, procedural), order, speech, seconds, out)
@@ -264,8 +267,9 @@ def sync(
     """Phone labels against closures, frication and pauses in the sound, for each voice."""
     from letstalk.synthetic.sync import measure_voice
 
+    speakers = measured_voices(voices)
     print(f"{'voice':<36}{'boundary':<18}{'measured':>12}{'median ms':>11}{'10 %':>8}{'90 %':>8}")
-    for voice in measured_voices(voices):
+    for voice in speakers:
         for row in measure_voice(voice, sentences, seed):
             measured = f"{row.num_measured}/{row.num_boundaries}"
             print(
@@ -286,12 +290,13 @@ def lips(
     from letstalk.synthetic.lips import CLOSED_GAP, measure_lips
     from letstalk.types import FPS
 
+    speakers = measured_voices(voices)
     renderer = people(assets, procedural)
     faces = (renderer.person(seed + number, procedural).person for number in range(count))
     print(f"closed: opening under {CLOSED_GAP:.0%} of the distance of the eyes")
     print(f"{'person':>8}  {'voice':<30}{'m b p closed':>16}{'f v on teeth':>16}{'silence closed':>18}{'widest':>9}")
     total = None
-    for row in measure_lips(faces, measured_voices(voices), round(seconds * FPS), seed):
+    for row in measure_lips(faces, speakers, round(seconds * FPS), seed):
         print(f"{row.person_seed:>8}  {row.voice:<30}{contact_cells(row.counts)}{row.largest_gap:>9.2f}")
         total = row.counts if total is None else total + row.counts
     assert total is not None
@@ -304,7 +309,7 @@ def contact_cells(counts: ContactCounts) -> str:
         (counts.num_labiodentals_met, counts.num_labiodentals, 16),
         (counts.num_silent_frames_closed, counts.num_silent_frames, 18),
     )
-    return "".join(f"{f'{met}/{all_} {met / max(all_, 1):.0%}':>{width}}" for met, all_, width in pairs)
+    return "".join(f"{f'{met}/{all_} {met / all_:.0%}' if all_ else '-':>{width}}" for met, all_, width in pairs)
 
 
 def measured_voices(names: str) -> list[Voice]:

@@ -143,11 +143,17 @@ def default_pack_path() -> Path:
     return cache_dir() / "assets" / PACK_NAME
 
 
-def load_assets(path: Path | str | None = None) -> AssetPack:
-    """Opens a pack: the given file, else the one in the cache folder. Missing or foreign files raise a clear error."""
+def pack_path(path: Path | str | None = None) -> Path:
+    """The given file, else the one in the cache folder; `MissingAssetError` where there is none."""
     file = Path(path) if path is not None else default_pack_path()
     if not file.is_file():
         raise MissingAssetError(f"There is no asset pack at {file}.", HOW_TO_GET_A_PACK)
+    return file
+
+
+def load_assets(path: Path | str | None = None) -> AssetPack:
+    """Opens a pack: the given file, else the one in the cache folder. Missing or foreign files raise a clear error."""
+    file = pack_path(path)
     try:
         # Read whole: forked render workers would share an open file and move each other's place in it.
         stored = np.load(file, allow_pickle=False)
@@ -159,7 +165,8 @@ def load_assets(path: Path | str | None = None) -> AssetPack:
         _check(archive, meta, file)
         return AssetPack(archive, meta)
     except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{file} is not an asset pack ({error}).", HOW_TO_GET_A_PACK) from error
+        # What numpy says of a foreign file is advice to load it unsafely: not for users.
+        raise InputError(f"{file} is not an asset pack, or damaged.", HOW_TO_GET_A_PACK) from error
 
 
 def _check(archive: Mapping[str, np.ndarray], meta: dict[str, Any], file: Path) -> None:

@@ -60,7 +60,8 @@ def speak(text: str, speaker: str, rate: float = 1.0) -> Speech:
         done = subprocess.run([program, "-b", str(path)], capture_output=True, timeout=_TIMEOUT_SECONDS)
         wave, labels = Path(folder) / "speech.wav", Path(folder) / "speech.lab"
         if done.returncode != 0 or not wave.exists():
-            raise InputError(f"festival could not speak with {speaker!r}: {done.stderr.decode(errors='replace')}.")
+            reason = done.stderr.decode(errors="replace").strip() or "it does not say why"
+            raise InputError(f"festival could not speak with {speaker!r} ({reason}).", "Check the text.")
         sound, rate_hz = soundfile.read(wave, dtype="float32")
         phones = _phones_from_labels(labels.read_text(encoding="latin-1"))
     samples = to_16k_mono(np.asarray(sound), rate_hz)

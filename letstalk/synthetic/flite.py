@@ -33,7 +33,8 @@ def speak(text: str, speaker: str, rate: float = 1.0) -> Speech:
         command += ["-t", text, "-o", str(wave)]
         done = subprocess.run(command, capture_output=True, timeout=_TIMEOUT_SECONDS)
         if done.returncode != 0 or not wave.exists():
-            raise InputError(f"flite could not speak with {speaker!r}: {done.stderr.decode(errors='replace')}.")
+            reason = done.stderr.decode(errors="replace").strip() or "it does not say why"
+            raise InputError(f"flite could not speak with {speaker!r} ({reason}).", "Check the text.")
         sound, rate_hz = soundfile.read(wave, dtype="float32")
     samples = to_16k_mono(np.asarray(sound), rate_hz)
     phones = fill_silence(_phones_from_ends(done.stdout.decode()), len(samples) / SAMPLE_RATE_HZ)

@@ -17,7 +17,7 @@ from letstalk.errors import SettingsError
 from letstalk.runtime import numpy_generator
 from letstalk.synthetic.split import Split, check_split, names_of_split, person_seed
 from letstalk.synthetic.stylise import STYLES
-from letstalk.synthetic.voices import voice_named
+from letstalk.synthetic.voices import Voice, voice_named
 
 Kind = Literal["speech", "idle", "random", "recording"]
 MAX_PEOPLE_PER_CLIP = 4
@@ -188,11 +188,17 @@ def _draw_speech(settings: ClipSettings, split: Split, random: np.random.Generat
     )
 
 
-def _draw_voice(settings: ClipSettings, split: Split, random: np.random.Generator) -> str:
-    """First the engine, then the language, then the voice: espeak-ng alone has two hundred of them."""
+def voices_for(settings: ClipSettings, split: Split) -> list[Voice]:
+    """Those of the settings that may speak in a split; without any it cannot be rendered."""
     voices = sorted((v for v in map(voice_named, settings.voices) if v.split == split), key=lambda v: v.name)
     if not voices:
         raise SettingsError(f"None of the voices belongs to the split {split!r}.", "Add some; see voices.py.")
+    return voices
+
+
+def _draw_voice(settings: ClipSettings, split: Split, random: np.random.Generator) -> str:
+    """First the engine, then the language, then the voice: espeak-ng alone has two hundred of them."""
+    voices = voices_for(settings, split)
     engine = _pick(tuple(sorted({voice.engine for voice in voices})), random)
     language = _pick(tuple(sorted({voice.language for voice in voices if voice.engine == engine})), random)
     return _pick(tuple(v.name for v in voices if (v.engine, v.language) == (engine, language)), random)

@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from letstalk.errors import InputError
+from letstalk.errors import InputError, MissingAssetError
 from letstalk.runtime import numpy_generator
 from letstalk.synthetic.alignment import read_alignment
 from letstalk.synthetic.augment import augment
 from letstalk.synthetic.clips import speech_clip
 from letstalk.synthetic.controls import Performance
 from letstalk.synthetic.performance import idle_performance, perform
-from letstalk.synthetic.plan import ClipSpec
+from letstalk.synthetic.plan import ClipSettings, ClipSpec, voices_for
 from letstalk.synthetic.rehearsal import random_performance
 from letstalk.synthetic.speech import Speech, cut, silent_speech
-from letstalk.synthetic.voices import voice_named
+from letstalk.synthetic.split import Split, names_of_split
+from letstalk.synthetic.voices import is_installed, voice_named
 from letstalk.types import SAMPLES_PER_FRAME, num_samples_for_frames
 
 _AUGMENTATION_MARGIN = 1.4
@@ -26,6 +27,23 @@ SOUND_SUFFIXES = (".flac", ".wav", ".mp3", ".m4a", ".ogg")
 class Script:
     speech: Speech  # exactly 640 samples for each frame
     performance: Performance
+
+
+def check_sources(settings: ClipSettings, split: Split) -> None:
+    """Raises at once what `write_script` would raise in the midst of a data set: absent voices, useless recordings."""
+    if not settings.has_speech:
+        return
+    if settings.recordings:
+        for recording in names_of_split(settings.recordings, split):
+            read_recording(Path(recording))
+        return
+    absent = [voice.name for voice in voices_for(settings, split) if not is_installed(voice)]
+    if absent:
+        more = f" and {len(absent) - 3} more" if len(absent) > 3 else ""
+        raise MissingAssetError(
+            f"These voices are not installed: {', '.join(absent[:3])}{more}.",
+            "Install their engines (espeak-ng, flite, festival), or choose among those that are installed.",
+        )
 
 
 def write_script(spec: ClipSpec) -> Script:
@@ -63,7 +81,9 @@ def _recorded(spec: ClipSpec) -> Speech:
 def read_recording(alignment: Path) -> Speech:
     """An alignment file and the sound of the same name beside it (speech.txt and speech.flac, for instance)."""
     from letstalk.media.audio import load_audio
+    from letstalk.media.files import check_input_file
 
+    check_input_file(alignment, "alignment file")
     sounds = [path for suffix in SOUND_SUFFIXES if (path := alignment.with_suffix(suffix)).is_file()]
     if not sounds:
         raise InputError(

@@ -25,6 +25,7 @@ from letstalk.synthetic.clip_file import ShardFile, StoredClip, clip_tensors
 from letstalk.synthetic.clip_renderer import cached_renderer
 from letstalk.synthetic.packing import PictureCodec
 from letstalk.synthetic.plan import ClipSettings, ClipSpec, clip_spec
+from letstalk.synthetic.script import check_sources
 from letstalk.synthetic.split import Split, check_split
 from letstalk.synthetic.workers import worker_pool
 from letstalk.version import VERSION
@@ -68,9 +69,9 @@ class RenderJob:
     def _pack_sha256(self) -> str | None:
         if self.settings.procedural:
             return None
-        from letstalk.synthetic.assets import default_pack_path
+        from letstalk.synthetic.assets import pack_path
 
-        return file_sha256(self.assets or default_pack_path())
+        return file_sha256(pack_path(self.assets))
 
 
 @dataclass(frozen=True)
@@ -154,9 +155,12 @@ def render_shards(
     """Renders what is missing and returns the complete manifest. `cancel` is looked at between shards."""
     from letstalk.media.files import output_error
 
+    # Before anything is written: whoever corrects a mistake must not find a folder that was begun with it.
+    header = json.loads(json.dumps(job.header()))
+    check_sources(job.settings, job.split)
     try:
         job.folder.mkdir(parents=True, exist_ok=True)
-        kept = _prepare(job)
+        kept = _prepare(job, header)
         finished = {shard.name: shard for shard in kept.shards}
         start, num_kept = time.monotonic(), kept.num_clips
         with (job.folder / MANIFEST_NAME).open("a", encoding="utf-8") as manifest:
@@ -174,11 +178,10 @@ def render_shards(
     return result
 
 
-def _prepare(job: RenderJob) -> Manifest:
+def _prepare(job: RenderJob, header: dict[str, Any]) -> Manifest:
     """The manifest to go on from: its lines are those shards that are still wanted and whole."""
     from letstalk.media.files import is_partial
 
-    header = json.loads(json.dumps(job.header()))
     kept: list[Shard] = []
     if (job.folder / MANIFEST_NAME).exists():
         old = Manifest.read(job.folder)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from pathlib import PurePath
 from typing import Literal, get_args
 
 from letstalk.errors import SettingsError
@@ -52,9 +53,10 @@ def split_of_text(text: str) -> Split:
 def names_of_split(names: Iterable[str], split: Split) -> tuple[str, ...]:
     """The names (of recordings) that belong to one split, sorted. Of three or more every split gets at least one.
 
-    Held out are those whose names have the smallest digests, so another list moves only few of them.
+    Held out are those whose file names have the smallest digests, so another list moves only few of them and another
+    folder none: what one machine trains on is not what another one tests on.
     """
-    ordered = sorted(set(names), key=_digest)
+    ordered = sorted(set(names), key=lambda name: (_digest(PurePath(name).name), name))
     num_held_out = max(1, round(len(ordered) / 8)) if len(ordered) >= len(SPLITS) else 0
     parts: dict[Split, list[str]] = {
         "validation": ordered[:num_held_out],

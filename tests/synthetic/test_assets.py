@@ -168,12 +168,13 @@ def test_missing_pack_says_how_to_get_one(tmp_path, monkeypatch):
     assert "letstalk synth assets --makehuman DIR --makehuman-assets DIR" in str(error.value)
 
 
-@pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04 torn", b"\x93NUMPY"])
+@pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04 torn", b"\x93NUMPY", b"# A heading"])
 def test_foreign_files_are_refused(tmp_path, content):
     file = tmp_path / "pack.npz"
     file.write_bytes(content)
-    with pytest.raises(InputError, match="is not an asset pack"):
+    with pytest.raises(InputError, match="is not an asset pack") as error:
         load_assets(file)
+    assert "pickle" not in str(error.value), "nobody is to load it unsafely"
 
 
 def test_a_pack_of_a_later_format_is_refused(checkouts, tmp_path):

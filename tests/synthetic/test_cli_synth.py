@@ -68,7 +68,11 @@ def test_render_from_recordings(tmp_path: Path, recording: Path) -> None:
         (("sheet", "--out", "x.png", "--people", "2", "--styles", "1"), "one thing"),
         (("sheet", "--out", "x.xyz", "--people", "1", "--procedural", "--size", "32"), "picture format"),
         (("clip", "--out", "x.mp4", "--style", "cubist", "--procedural"), "no style"),
-        (("clip", "--out", "x.mp4", "--procedural", "--alignment", "nothing.txt"), "no sound"),
+        (("clip", "--out", "x.mp4", "--procedural", "--alignment", "nothing.txt"), "does not exist"),
+        (("clip", "--out", "x.mp4", "--procedural", "--alignment", "x.txt", "--text", "Hello."), "one thing"),
+        (("render", "--out", "x", "--assets", "nothing.npz", "--engines", "none"), "no asset pack"),
+        (("render", "--out", "x", "--procedural", "--recording", "nothing.txt"), "does not exist"),
+        (("render", "--out", "x", "--procedural", "--recording", "nothing.txt", "--split", "test"), "three or more"),
         (("sync", "--voices", "flite:nobody"), "no voice"),
         (("check", "--assets", "nothing.npz"), "no asset pack"),
         (("benchmark", "--out", "x", "--assets", "nothing.npz", "--workers", "1"), ""),
@@ -85,7 +89,16 @@ def test_mistakes_are_told_in_a_sentence(
     assert run("synth", *arguments) == 2
     error = capsys.readouterr().err
     assert message in error and "Traceback" not in error
-    assert not [path for path in tmp_path.rglob("*") if path.is_file()], "something was left behind"
+    assert not list(tmp_path.iterdir()), "something was left behind"
+
+
+def test_absent_voices_are_told_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert run("synth", "render", "--out", tmp_path / "set", "--procedural", "--engines", "flite") == 2
+    assert "not installed: flite:awb" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_check_counts(capsys: pytest.CaptureFixture[str]) -> None:

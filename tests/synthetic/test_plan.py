@@ -46,6 +46,13 @@ def test_every_split_gets_a_recording_and_all_are_used(count: int) -> None:
     assert len(parts[0]) >= count / 3
 
 
+def test_the_folder_of_a_recording_does_not_choose_its_split() -> None:
+    names = [f"recording {number}.txt" for number in range(9)]
+    for split in SPLITS:
+        moved = names_of_split([f"/elsewhere/{name}" for name in names], split)
+        assert moved == tuple(f"/elsewhere/{name}" for name in names_of_split(names, split))
+
+
 def test_too_few_recordings_or_voices_are_refused_for_held_out_splits() -> None:
     assert names_of_split(["one"], "train") == ("one",)
     with pytest.raises(SettingsError, match="three"):
