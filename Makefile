@@ -39,10 +39,10 @@ demo: $(VENV)/.stamp-app
 	@$(RUN) -m letstalk demo --out out
 
 test: $(VENV)/.stamp-dev
-	@$(RUN) -m pytest -q
+	@$(RUN) -m pytest
 
 test-slow: $(VENV)/.stamp-dev
-	@$(RUN) -m pytest -q -m "slow and not gpu"
+	@$(RUN) -m pytest -m "slow and not gpu"
 
 check: $(VENV)/.stamp-dev
 	@$(RUN) -m ruff check .
