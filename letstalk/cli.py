@@ -27,6 +27,7 @@ app = typer.Typer(
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 EXIT_USER_MISTAKE = 2
+EXIT_STOPPED = 130  # as shells say of Ctrl-C
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -42,9 +43,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if error.errno != errno.ENOSPC:
             raise
         _refuse("There is no space left to write what was asked for.", "Free some space, or choose another disk.")
-    except KeyboardInterrupt:
+    except SystemExit as end:
+        # Typer makes Ctrl-C in a command an exit without a word.
+        if end.code == EXIT_STOPPED:
+            print("letstalk: stopped.", file=sys.stderr)
+        raise
+    except KeyboardInterrupt:  # before a command began
         print("letstalk: stopped.", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(EXIT_STOPPED)
 
 
 def _refuse(problem: str, advice: str) -> NoReturn:

@@ -118,3 +118,12 @@ def test_doctor_survives_what_it_is_to_find(monkeypatch: pytest.MonkeyPatch) -> 
     broken = {finding.section for finding in findings if finding.name == "look"}
     assert broken == {"machine", "devices"} and doctor.exit_code(findings) == 1
     assert {finding.section for finding in findings} >= {"packages", "media", "faces", "files", "speech"}
+
+
+def test_ctrl_c_is_a_word_and_no_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    def interrupted(path: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("letstalk.probe.probe_file", interrupted)
+    code, _, err = run(["probe", str(tmp_path)], capsys)
+    assert code == 130 and err == "letstalk: stopped.\n"

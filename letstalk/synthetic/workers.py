@@ -1,4 +1,4 @@
-"""How a process that renders beside others behaves: one thread, deaf to Ctrl-C, and gone when its parent is."""
+"""How a process that renders beside others behaves: one thread, silent at Ctrl-C, and gone when its parent is."""
 
 from __future__ import annotations
 
@@ -30,7 +30,13 @@ def in_workers(function: Callable[[Item], Result], items: Iterable[Item], num_wo
 def worker_pool(num_workers: int) -> ProcessPoolExecutor:
     """Processes that start fresh: forking one that has threads (torch, BLAS) may hang the child."""
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(num_workers, context, initializer=prepare_worker)
+    return ProcessPoolExecutor(num_workers, context, initializer=_prepare_pool_worker)
+
+
+def _prepare_pool_worker() -> None:
+    """Ctrl-C reaches workers too: what they are at is lost with their parent's loop, so they end at once."""
+    prepare_worker()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def prepare_worker() -> None:
@@ -39,7 +45,7 @@ def prepare_worker() -> None:
 
     # Each worker has one core; a picture must not depend on how many threads filtered it either.
     cv2.setNumThreads(1)
-    # The parent answers Ctrl-C and ends its workers; each of them printing a traceback would bury its message.
+    # The parent answers Ctrl-C, and may save first; tracebacks of all its workers would bury its message.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_leave_with_parent, name="letstalk-parent-watch", daemon=True).start()
 

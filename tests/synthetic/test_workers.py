@@ -23,6 +23,21 @@ if __name__ == "__main__":
     time.sleep(600)
 """
 
+# One whose workers are asleep for long after the first item.
+BUSY_PARENT = """
+from time import sleep
+from letstalk.synthetic.workers import in_workers
+def item(seconds):
+    sleep(seconds)
+    return 1
+if __name__ == "__main__":
+    try:
+        for result in in_workers(item, [0, 600, 600], 2):
+            print(result, flush=True)
+    except KeyboardInterrupt:
+        print("stopped")
+"""
+
 
 def test_results_come_in_order_whoever_works() -> None:
     numbers = [3, -1, 4, -1, 5]
@@ -42,6 +57,19 @@ def test_a_worker_leaves_with_its_killed_parent(tmp_path: Path) -> None:
     while works(worker):
         assert time.monotonic() < deadline, "the worker outlives its parent"
         time.sleep(0.1)
+
+
+def test_ctrl_c_ends_a_busy_pool_at_once_and_in_silence(tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(BUSY_PARENT)
+    parent = subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert parent.stdout is not None and parent.stdout.readline() == "1\n"
+    time.sleep(0.5)  # the second item is being worked on
+    os.killpg(parent.pid, signal.SIGINT)
+    out, err = parent.communicate(timeout=20)
+    assert out == "stopped\n" and err == ""
 
 
 def works(process: psutil.Process) -> bool:
