@@ -145,13 +145,14 @@ def test_corrections_keep_order_and_coverage():
 
 @pytest.mark.parametrize("name", ["espeak:en-us+m1", "espeak:es+f2", "flite:slt", "flite:rms", "festival:kal_diphone"])
 def test_labels_stand_within_ten_milliseconds_of_the_sound(name):
-    for result in measure_voice(installed(name), 12, seed=1):
-        if result.num_measured >= 12:
-            assert abs(result.median_ms) <= 10, result
+    results = [result for result in measure_voice(installed(name), 12, seed=1) if result.num_measured >= 12]
+    assert "closure" in {result.kind for result in results} and len(results) >= 3
+    for result in results:
+        assert abs(result.median_ms) <= 10, result
 
 
 @needs_flite
-def test_a_shifted_voice_would_be_noticed(monkeypatch):
+def test_a_shifted_voice_would_be_noticed():
     speech = speak(TEXT, voice_named("flite:slt"))
     late = [Phone(p.start_seconds + 0.03, p.end_seconds + 0.03, p.symbol) for p in speech.phones]
     moved = replace(speech, phones=fill_silence(late, speech.duration_seconds))
