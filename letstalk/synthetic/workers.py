@@ -35,8 +35,10 @@ def worker_pool(num_workers: int) -> ProcessPoolExecutor:
 
 def _prepare_pool_worker() -> None:
     """Ctrl-C reaches workers too: what they are at is lost with their parent's loop, so they end at once."""
+    is_deaf = signal.getsignal(signal.SIGINT) == signal.SIG_IGN  # begun in the background: its parent is deaf too
     prepare_worker()
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if not is_deaf:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def prepare_worker() -> None:

@@ -25,12 +25,14 @@ if __name__ == "__main__":
 
 # One whose workers are asleep for long after the first item.
 BUSY_PARENT = """
+import signal
 from time import sleep
 from letstalk.synthetic.workers import in_workers
 def item(seconds):
     sleep(seconds)
     return 1
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # tests that run in the background begin deaf
     try:
         for result in in_workers(item, [0, 600, 600], 2):
             print(result, flush=True)
@@ -69,7 +71,7 @@ def test_ctrl_c_ends_a_busy_pool_at_once_and_in_silence(tmp_path: Path) -> None:
     time.sleep(0.5)  # the second item is being worked on
     os.killpg(parent.pid, signal.SIGINT)
     out, err = parent.communicate(timeout=20)
-    assert out == "stopped\n" and err == ""
+    assert (out, err) == ("stopped\n", "")
 
 
 def works(process: psutil.Process) -> bool:
