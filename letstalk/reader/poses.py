@@ -35,8 +35,8 @@ def mixed_poses(rng: np.random.Generator, num_frames: int) -> Performance:
 
 def babble(rng: np.random.Generator, num_frames: int) -> Performance:
     """Frames out of talk without words: consonants and vowels in turn, at the pace of speech, with pauses."""
-    from letstalk.synthetic.performance import perform
-    from letstalk.synthetic.speech import Phone, Speech, fill_silence
+    from letstalk.synthetic.acting.performance import perform
+    from letstalk.synthetic.voice.speech import Phone, Speech, fill_silence
 
     if not num_frames:
         return _nothing()
@@ -54,7 +54,7 @@ def babble(rng: np.random.Generator, num_frames: int) -> Performance:
 
 
 def _walked(rng: np.random.Generator, num_frames: int) -> Performance:
-    from letstalk.synthetic.rehearsal import random_performance
+    from letstalk.synthetic.acting.rehearsal import random_performance
 
     if not num_frames:
         return _nothing()

@@ -20,7 +20,8 @@ from letstalk.reader.network import WEIGHTS_FILE, ReaderConfig, ReaderNetwork, t
 
 WEIGHTS_FOLDER = Path(__file__).resolve().parent.parent / "weights" / "reader"
 CHUNK_FRAMES = 32
-SURE = 0.5  # confidence from which a face counts as found
+SURE = 0.5  # confidence from which a place that was looked at holds a face
+SURE_TO_FIND = 0.9  # the same for a search: among thousands of places some deceive, and faces read 0.98 and more
 MAYBE = 0.2  # confidence at the first look from which a second is worth its time
 MOST_WANDER = 0.06  # eye distances: mean shift of the points between two looks at which confidence is halved
 
@@ -124,7 +125,7 @@ class FaceReader:
         second = self.look(pictures, self.place(first)[likely])
         third = self.look(pictures, self.place(second))
         sure = np.minimum(second.confidence, third.confidence) * _steadiness(second, third, self.place(third))
-        kept = find.distinct(self.place(third), np.where(sure >= SURE, sure, 0.0))
+        kept = find.distinct(self.place(third), np.where(sure >= SURE_TO_FIND, sure, 0.0))
         return [
             find.FoundFace(box_of(third.landmarks[index]), third.landmarks[index], float(sure[index])) for index in kept
         ]

@@ -16,11 +16,11 @@ from letstalk.reader.samples import Record
 from letstalk.runtime import numpy_generator
 
 if TYPE_CHECKING:
-    from letstalk.synthetic.assets import AssetPack
     from letstalk.synthetic.controls import Performance
+    from letstalk.synthetic.people.assets import AssetPack
     from letstalk.synthetic.person import Person
-    from letstalk.synthetic.renderer import PreparedPerson
-    from letstalk.synthetic.scene import Scene
+    from letstalk.synthetic.pictures.renderer import PreparedPerson
+    from letstalk.synthetic.pictures.scene import Scene
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class PoolSettings:
 
 def scene_for(settings: PoolSettings, rng: np.random.Generator, person: Person) -> Scene:
     """A scene of the generator, often nearer and from more of a side than a portrait."""
-    from letstalk.synthetic.camera import Camera, aim
-    from letstalk.synthetic.scene import sample_scene
-    from letstalk.synthetic.stylise import STYLES
+    from letstalk.synthetic.pictures.camera import Camera, aim
+    from letstalk.synthetic.pictures.scene import sample_scene
+    from letstalk.synthetic.pictures.stylise import STYLES
 
     style = str(rng.choice(list(STYLES))) if rng.random() < settings.drawn_share else "photo"
     scene = sample_scene(int(rng.integers(2**40)), person, style)
@@ -58,7 +58,7 @@ def render_person(
     settings: PoolSettings, number: int, assets: Path | None = None
 ) -> tuple[list[Record], list[tuple[int, ...]]]:
     """Records and traits (pool.TRAITS) of one person of the split; `assets` is the pack, if not in the cache."""
-    from letstalk.synthetic.split import check_split, person_seed
+    from letstalk.synthetic.data.split import check_split, person_seed
 
     seed = person_seed(check_split(settings.split), number)
     rng = numpy_generator(settings.seed, "reader pool", settings.split, number)
@@ -73,16 +73,16 @@ def render_person(
 
 
 def _prepared(settings: PoolSettings, seed: int, assets: Path | None) -> PreparedPerson:
-    from letstalk.synthetic.identity import make_person
-    from letstalk.synthetic.procedural import procedural_person
-    from letstalk.synthetic.renderer import PreparedPerson
+    from letstalk.synthetic.people.identity import make_person
+    from letstalk.synthetic.people.procedural import procedural_person
+    from letstalk.synthetic.pictures.renderer import PreparedPerson
 
     return PreparedPerson(procedural_person(seed) if settings.procedural else make_person(_pack(assets), seed))
 
 
 @lru_cache(maxsize=1)
 def _pack(assets: Path | None) -> AssetPack:
-    from letstalk.synthetic.assets import load_assets
+    from letstalk.synthetic.people.assets import load_assets
 
     return load_assets(assets)
 
@@ -99,9 +99,9 @@ def _poses(settings: PoolSettings, rng: np.random.Generator) -> Performance:
 
 
 def _play(prepared: PreparedPerson, scene: Scene, performance: Performance, size: int) -> list[Record]:
-    from letstalk.synthetic.labels import read_labels
-    from letstalk.synthetic.posing import pose_vertices
-    from letstalk.synthetic.renderer import Renderer
+    from letstalk.synthetic.people.posing import pose_vertices
+    from letstalk.synthetic.pictures.labels import read_labels
+    from letstalk.synthetic.pictures.renderer import Renderer
 
     renderer = Renderer(prepared, scene, size)
     records = []
@@ -162,7 +162,7 @@ def _finished(job: RenderJob, shards: list[int], num_processes: int) -> Iterator
         return
     import multiprocessing
 
-    from letstalk.synthetic.workers import prepare_worker
+    from letstalk.synthetic.data.workers import prepare_worker
 
     with multiprocessing.get_context("spawn").Pool(num_processes, prepare_worker) as processes:
         yield from processes.imap_unordered(job.render, shards)
