@@ -8,7 +8,7 @@ import pytest
 from letstalk.reader import geometry
 from letstalk.reader.geometry import EYE, FACE, PatchShape
 from letstalk.runtime import numpy_generator
-from letstalk.synthetic.posing import rotation_matrix
+from letstalk.synthetic.people.posing import rotation_matrix
 
 STABLE = list(range(12))
 

@@ -80,10 +80,11 @@ def measured(shipped_reader: FaceReader, people: Pool) -> dict[str, evaluate.Sco
 
 @needs_weights
 def test_the_shipped_reader_reads_even_these_puppets(measured: dict[str, evaluate.Scores]):
-    """Far from what it was trained on; the figures on people of the pack are in the log."""
+    """Far from what it was trained on (their points lie elsewhere); figures on people of the pack are in the log."""
     usual, blind = measured["all within 35 degrees"], measured["mean face, constant gap"]
     assert usual.found > 0.7
-    assert usual.landmarks < 0.8 * blind.landmarks
+    assert usual.pose_degrees < 0.6 * blind.pose_degrees
+    assert usual.lids < 0.7 * blind.lids
     assert usual.gap_r > 0.6
 
 
