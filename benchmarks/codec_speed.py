@@ -69,7 +69,7 @@ def report_inference(model: ReferenceAutoencoder) -> None:
 
 def report_training(rows: int, size: int, stage_name: str) -> None:
     """One step after another on procedural people; parts in milliseconds."""
-    from letstalk.synthetic.plan import ClipSettings
+    from letstalk.synthetic.data.plan import ClipSettings
 
     settings = ClipSettings(size=size, procedural=True, people_per_clip=(2, 2), clips_per_cast=1)
     clips = deque(next(iter(PairClips(settings, PairSettings(6, 4), "train"))))

@@ -16,7 +16,8 @@ def seconds_for(arguments: list[str]) -> float:
 def main() -> None:
     for arguments in (["--help"], ["--version"], ["synth", "--help"]):
         times = sorted(seconds_for(arguments) for _ in range(NUM_RUNS))
-        print(f"letstalk {' '.join(arguments):<14} {times[0]:.2f} s best, {times[NUM_RUNS // 2]:.2f} s median of {NUM_RUNS}")
+        name = " ".join(arguments)
+        print(f"letstalk {name:<14} {times[0]:.2f} s best, {times[NUM_RUNS // 2]:.2f} s median of {NUM_RUNS}")
 
 
 if __name__ == "__main__":

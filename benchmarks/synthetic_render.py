@@ -18,18 +18,18 @@ import cv2
 import numpy as np
 
 from letstalk.errors import MissingAssetError
-from letstalk.synthetic import renderer as renderer_module
-from letstalk.synthetic.assets import load_assets
 from letstalk.synthetic.controls import UNIT_INDEX, Performance, still_performance
-from letstalk.synthetic.dense_motion import backward_flow, cell_centres, record_motion
-from letstalk.synthetic.finish import Developer
-from letstalk.synthetic.identity import make_person
-from letstalk.synthetic.labels import read_labels
+from letstalk.synthetic.people.assets import load_assets
+from letstalk.synthetic.people.identity import make_person
+from letstalk.synthetic.people.posing import pose_vertices
+from letstalk.synthetic.people.procedural import procedural_person
 from letstalk.synthetic.person import Person
-from letstalk.synthetic.posing import pose_vertices
-from letstalk.synthetic.procedural import procedural_person
-from letstalk.synthetic.renderer import PreparedPerson, Renderer
-from letstalk.synthetic.scene import flat_scene, sample_scene
+from letstalk.synthetic.pictures import renderer as renderer_module
+from letstalk.synthetic.pictures.dense_motion import backward_flow, cell_centres, record_motion
+from letstalk.synthetic.pictures.finish import Developer
+from letstalk.synthetic.pictures.labels import read_labels
+from letstalk.synthetic.pictures.renderer import PreparedPerson, Renderer
+from letstalk.synthetic.pictures.scene import flat_scene, sample_scene
 
 NUM_FRAMES = 16
 STAGES = ("vertex_normals", "rasterise", "soft_shadow", "light_vertices", "shade_solid", "blend_see_through")

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from letstalk.synthetic.clip_renderer import ClipRenderer
-    from letstalk.synthetic.contacts import ContactCounts
-    from letstalk.synthetic.plan import ClipSettings
-    from letstalk.synthetic.shards import Progress
-    from letstalk.synthetic.voices import Voice
+    from letstalk.synthetic.acting.contacts import ContactCounts
+    from letstalk.synthetic.data.clip_renderer import ClipRenderer
+    from letstalk.synthetic.data.plan import ClipSettings
+    from letstalk.synthetic.data.shards import Progress
+    from letstalk.synthetic.voice.voices import Voice
 
 app = typer.Typer(help="Synthetic talking people: render, look at them, measure them.", no_args_is_help=True)
 
@@ -36,7 +36,7 @@ def clock(seconds: float | None) -> str:
 
 
 def people(assets: Path | None, procedural: bool) -> ClipRenderer:
-    from letstalk.synthetic.clip_renderer import cached_renderer
+    from letstalk.synthetic.data.clip_renderer import cached_renderer
 
     return cached_renderer(assets, procedural)
 
@@ -64,9 +64,9 @@ def render(
     clean: Annotated[bool, typer.Option(help="Without sensor noise and compression.")] = False,
 ) -> None:
     """Render a data set with labels into a folder. Stop it at any time; the same command goes on."""
-    from letstalk.synthetic.packing import PictureCodec
-    from letstalk.synthetic.plan import ClipSettings
-    from letstalk.synthetic.shards import RenderJob, render_shards
+    from letstalk.synthetic.data.packing import PictureCodec
+    from letstalk.synthetic.data.plan import ClipSettings
+    from letstalk.synthetic.data.shards import RenderJob, render_shards
     from letstalk.synthetic.split import check_split
 
     settings = ClipSettings(
@@ -85,7 +85,7 @@ def render(
 def voice_names(engines: str) -> tuple[str, ...]:
     """Names of all voices of the engines; 'installed' looks at this machine, and the manifest says what it found."""
     from letstalk.errors import SettingsError
-    from letstalk.synthetic.voices import ENGINES, VOICES, is_installed
+    from letstalk.synthetic.voice.voices import ENGINES, VOICES, is_installed
 
     if engines == "none":
         return ()
@@ -118,7 +118,7 @@ def check(
     procedural: ProceduralOption = False,
 ) -> None:
     """Render many people in a few poses each; exit code 1 on any error, NaN, hole or empty face."""
-    from letstalk.synthetic.robustness import RobustnessReport, check_seeds
+    from letstalk.synthetic.data.robustness import RobustnessReport, check_seeds
 
     reports = []
     for report in check_seeds(range(first, first + seeds), size, assets, procedural, workers):
@@ -149,7 +149,7 @@ def sheet(
     """A contact sheet: --people 48, --visemes 3, --styles 4 or --samples."""
     from letstalk.errors import SettingsError
     from letstalk.media.image import save_image
-    from letstalk.synthetic import sheets
+    from letstalk.synthetic.data import sheets
 
     choices = {sheets.people_cells: people_count, sheets.viseme_cells: visemes, sheets.style_cells: styles}
     chosen = [(make, count) for make, count in choices.items() if count]
@@ -166,10 +166,10 @@ def sheet(
 
 
 def _sample_cells(assets: Path | None, size: int) -> list:
-    from letstalk.synthetic.assets import load_assets
-    from letstalk.synthetic.sample_tables import PORTRAITS
-    from letstalk.synthetic.samples import sample_portrait
-    from letstalk.synthetic.sheets import Cell
+    from letstalk.synthetic.data.sample_tables import PORTRAITS
+    from letstalk.synthetic.data.samples import sample_portrait
+    from letstalk.synthetic.data.sheets import Cell
+    from letstalk.synthetic.people.assets import load_assets
 
     pack = load_assets(assets)
     return [Cell(sample_portrait(pack, sample, size), f"{sample.name} {sample.number}") for sample in PORTRAITS]
@@ -193,8 +193,8 @@ def clip(
 ) -> None:
     """One talking (or silent) person as a video with sound."""
     from letstalk.errors import SettingsError
-    from letstalk.synthetic.film import FilmOrder, film_clip, spoken_text
-    from letstalk.synthetic.script import read_recording
+    from letstalk.synthetic.data.film import FilmOrder, film_clip, spoken_text
+    from letstalk.synthetic.data.script import read_recording
 
     if text and alignment:
         raise SettingsError("A clip says one thing.", "Give --text or --alignment.")
@@ -211,8 +211,8 @@ def assets(
     out: Annotated[Path | None, typer.Option("--out", help="Where to; the cache folder where left out.")] = None,
 ) -> None:
     """Build the asset pack from the two public CC0 repositories; what is not CC0 is refused and named."""
-    from letstalk.synthetic.assets import default_pack_path
-    from letstalk.synthetic.pack_builder import build_pack
+    from letstalk.synthetic.people.assets import default_pack_path
+    from letstalk.synthetic.people.pack_builder import build_pack
 
     target = out or default_pack_path()
     report = build_pack(makehuman, makehuman_assets, target)
@@ -227,9 +227,9 @@ def samples(
     assets: AssetsOption = None,
 ) -> None:
     """Render the sample portraits and recordings that ship with the project, with SOURCES.md."""
-    from letstalk.synthetic.assets import load_assets
-    from letstalk.synthetic.sample_tables import PORTRAITS, SPEECH
-    from letstalk.synthetic.samples import write_samples
+    from letstalk.synthetic.data.sample_tables import PORTRAITS, SPEECH
+    from letstalk.synthetic.data.samples import write_samples
+    from letstalk.synthetic.people.assets import load_assets
 
     for path in write_samples(out, load_assets(assets), PORTRAITS, SPEECH):
         print(path)
@@ -244,7 +244,7 @@ def benchmark(
     assets: AssetsOption = None,
 ) -> None:
     """Build the frozen exam: 24 held-out people, ten with a second performer, at most 8 MB."""
-    from letstalk.synthetic.benchmark_build import MOST_BYTES, BenchmarkPlan, build_benchmark
+    from letstalk.synthetic.data.benchmark_build import MOST_BYTES, BenchmarkPlan, build_benchmark
 
     plan = BenchmarkPlan(skipped_people=tuple(sorted(skip or ())))
     plan = plan if crf is None else replace(plan, crf=crf)
@@ -265,7 +265,7 @@ def sync(
     voices: Annotated[str, typer.Option(help="Names parted by commas; one of each installed speaker by default.")] = "",
 ) -> None:
     """Phone labels against closures, frication and pauses in the sound, for each voice."""
-    from letstalk.synthetic.sync import measure_voice
+    from letstalk.synthetic.voice.sync import measure_voice
 
     speakers = measured_voices(voices)
     print(f"{'voice':<36}{'boundary':<18}{'measured':>12}{'median ms':>11}{'10 %':>8}{'90 %':>8}")
@@ -287,7 +287,7 @@ def lips(
     procedural: ProceduralOption = False,
 ) -> None:
     """How often the lips of real faces meet on m b p and rest closed in silence, and lips meet teeth on f v."""
-    from letstalk.synthetic.lips import CLOSED_GAP, measure_lips
+    from letstalk.synthetic.data.lips import CLOSED_GAP, measure_lips
     from letstalk.types import FPS
 
     speakers = measured_voices(voices)
@@ -315,7 +315,7 @@ def contact_cells(counts: ContactCounts) -> str:
 def measured_voices(names: str) -> list[Voice]:
     """The voices of these names; else one of each speaker that is installed (of espeak-ng, one of each language)."""
     from letstalk.errors import MissingAssetError
-    from letstalk.synthetic.voices import VOICES, is_installed, voice_named
+    from letstalk.synthetic.voice.voices import VOICES, is_installed, voice_named
 
     if names:
         return [voice_named(name.strip()) for name in names.split(",")]

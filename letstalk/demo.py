@@ -24,11 +24,11 @@ class DemoResult:
 def run_demo(out: Path, assets: Path | None = None) -> DemoResult:
     """Writes `demo.mp4` into a folder: a person from the asset pack where there is one, a procedural one elsewhere."""
     from letstalk.media.files import output_error
-    from letstalk.synthetic.clip_renderer import ClipRenderer
-    from letstalk.synthetic.film import FilmOrder, film_clip
-    from letstalk.synthetic.script import read_recording
-    from letstalk.synthetic.speech import cut
+    from letstalk.synthetic.data.clip_renderer import ClipRenderer
+    from letstalk.synthetic.data.film import FilmOrder, film_clip
+    from letstalk.synthetic.data.script import read_recording
     from letstalk.synthetic.split import person_seed
+    from letstalk.synthetic.voice.speech import cut
 
     speech = read_recording(_sample_alignment())
     speech = cut(speech, 0, min(len(speech.samples), num_samples_for_frames(round(MOST_SECONDS * FPS))))
@@ -56,7 +56,7 @@ def _sample_alignment() -> Path:
 
 def _pack(assets: Path | None):  # noqa: ANN202
     """The pack that is asked for or in the cache; a pack that was named must be there."""
-    from letstalk.synthetic.assets import load_assets
+    from letstalk.synthetic.people.assets import load_assets
 
     try:
         return load_assets(assets), "a person made from the asset pack"

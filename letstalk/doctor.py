@@ -165,7 +165,7 @@ def _files(section: Section) -> Iterator[Finding]:
 
 def _speech_engines(section: Section) -> Iterator[Finding]:
     """Needed only to make training speech; the user's own sound needs none of them."""
-    from letstalk.synthetic import espeak, festival, flite
+    from letstalk.synthetic.voice import espeak, festival, flite
 
     engines = {
         "espeak-ng": espeak.is_available(),

@@ -51,6 +51,17 @@ BORDERS: dict[str, set[str]] = {
     "insightface": {"media"},
     "imageio_ffmpeg": set(),
 }
+# Inside the generator too: who is seen, how, what is heard and how they move; `data` makes clips of it all.
+SYNTHETIC_SHARED = {"controls", "person", "split", "visemes"}
+SYNTHETIC_MAY_IMPORT: dict[str, set[str]] = {
+    **dict.fromkeys(SYNTHETIC_SHARED, SYNTHETIC_SHARED),
+    "pictures": SYNTHETIC_SHARED | {"pictures"},
+    "people": SYNTHETIC_SHARED | {"people", "pictures"},
+    "voice": SYNTHETIC_SHARED | {"voice"},
+    "acting": SYNTHETIC_SHARED | {"acting", "voice"},
+    "data": SYNTHETIC_SHARED | {"data", "people", "pictures", "voice", "acting"},
+}
+
 HEAVY = (
     "torch",
     "diffusers",
@@ -118,6 +129,17 @@ def test_imports_point_downwards(path: Path) -> None:
                 if name.startswith("letstalk."):
                     target = name.split(".")[1]
                     assert target in allowed, f"{identify(path)}:{node.lineno} imports {name}"
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "synthetic").rglob("*.py")), ids=identify)
+def test_the_generator_has_layers_of_its_own(path: Path) -> None:
+    part = path.relative_to(PACKAGE / "synthetic").parts[0].removesuffix(".py")
+    for node in walk(parsed(path), inside_functions=True):
+        for name in imported_names(node):
+            if name.startswith("letstalk.synthetic."):
+                assert name.split(".")[2] in SYNTHETIC_MAY_IMPORT[part], (
+                    f"{identify(path)}:{node.lineno} imports {name}"
+                )
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=identify)

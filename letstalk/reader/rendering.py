@@ -58,7 +58,7 @@ def render_person(
     settings: PoolSettings, number: int, assets: Path | None = None
 ) -> tuple[list[Record], list[tuple[int, ...]]]:
     """Records and traits (pool.TRAITS) of one person of the split; `assets` is the pack, if not in the cache."""
-    from letstalk.synthetic.data.split import check_split, person_seed
+    from letstalk.synthetic.split import check_split, person_seed
 
     seed = person_seed(check_split(settings.split), number)
     rng = numpy_generator(settings.seed, "reader pool", settings.split, number)

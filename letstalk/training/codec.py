@@ -22,8 +22,8 @@ from torch import Tensor
 from letstalk.errors import LetsTalkError
 from letstalk.models.autoencoder import ReferenceAutoencoder
 from letstalk.runtime import CancelToken, torch_generator
-from letstalk.synthetic.clip_renderer import cached_renderer
 from letstalk.synthetic.controls import NUM_LANDMARKS
+from letstalk.synthetic.data.clip_renderer import cached_renderer
 from letstalk.training import checkpoints
 from letstalk.training.augment import AugmentSettings, augment
 from letstalk.training.codec_examiner import CodecExaminer, Examination

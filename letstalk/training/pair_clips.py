@@ -16,16 +16,16 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from letstalk.errors import SettingsError
 from letstalk.runtime import numpy_generator
-from letstalk.synthetic.clip_renderer import ClipRenderer, cached_renderer, play
 from letstalk.synthetic.controls import Performance
-from letstalk.synthetic.dense_motion import backward_flow
-from letstalk.synthetic.labels import FrameLabels
-from letstalk.synthetic.plan import ClipSettings, ClipSpec, clip_spec
-from letstalk.synthetic.regions import HEAD_REGIONS
-from letstalk.synthetic.scene import sample_scene
-from letstalk.synthetic.script import write_script
+from letstalk.synthetic.data.clip_renderer import ClipRenderer, cached_renderer, play
+from letstalk.synthetic.data.plan import ClipSettings, ClipSpec, clip_spec
+from letstalk.synthetic.data.script import write_script
+from letstalk.synthetic.data.workers import prepare_worker
+from letstalk.synthetic.pictures.dense_motion import backward_flow
+from letstalk.synthetic.pictures.labels import FrameLabels
+from letstalk.synthetic.pictures.regions import HEAD_REGIONS
+from letstalk.synthetic.pictures.scene import sample_scene
 from letstalk.synthetic.split import Split
-from letstalk.synthetic.workers import prepare_worker
 from letstalk.training.readings import READING_NAMES
 
 FLOW_SIDE = 64

@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from letstalk.runtime import numpy_generator
-from letstalk.synthetic.plan import ClipSettings
+from letstalk.synthetic.data.plan import ClipSettings
 from letstalk.synthetic.split import Split
 from letstalk.training.batch import PairBatch
 from letstalk.training.codec_settings import CodecTraining

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from letstalk.synthetic.controls import UNIT_INDEX, Performance, still_performance
+from letstalk.synthetic.people.posing import pose_vertices
 from letstalk.synthetic.person import Material, Mesh
-from letstalk.synthetic.posing import pose_vertices
-from letstalk.synthetic.renderer import Frame, PreparedPerson, Renderer
+from letstalk.synthetic.pictures.renderer import Frame, PreparedPerson, Renderer
 
 
 def mesh_of(vertices: np.ndarray, triangles: np.ndarray, num_opaque: int | None = None) -> Mesh:

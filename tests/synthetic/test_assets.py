@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from letstalk.errors import InputError, MissingAssetError
-from letstalk.synthetic.assets import NUM_BASE_VERTICES, default_pack_path, load_assets
-from letstalk.synthetic.makehuman_files import read_clothes, read_obj, read_target, stated_licence
-from letstalk.synthetic.pack_builder import build_pack
+from letstalk.synthetic.people.assets import NUM_BASE_VERTICES, default_pack_path, load_assets
+from letstalk.synthetic.people.makehuman_files import read_clothes, read_obj, read_target, stated_licence
+from letstalk.synthetic.people.pack_builder import build_pack
 
 CC0 = "# This asset was explicitly released as CC0 in september 2020.\n# It was AGPL before.\n"
 AGPL = "# This file is licensed AGPLv3\n"

@@ -6,10 +6,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from letstalk.synthetic import channel, voicing
-from letstalk.synthetic.augment import AugmentSettings, augment, change_speed
-from letstalk.synthetic.speech import Phone, Speech, fill_silence
-from letstalk.synthetic.sync import offsets_ms
+from letstalk.synthetic.voice import channel, voicing
+from letstalk.synthetic.voice.augment import AugmentSettings, augment, change_speed
+from letstalk.synthetic.voice.speech import Phone, Speech, fill_silence
+from letstalk.synthetic.voice.sync import offsets_ms
 
 RATE = 16000
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from letstalk.errors import InputError, OutputError
-from letstalk.synthetic.benchmark import BenchmarkClip, benchmark_folder, benchmark_hash, load_benchmark
-from letstalk.synthetic.benchmark_build import MOST_BYTES, BenchmarkPlan, BenchmarkReport, build_benchmark
-from letstalk.synthetic.clip_renderer import Clip, render_clip
+from letstalk.synthetic.data.benchmark import BenchmarkClip, benchmark_folder, benchmark_hash, load_benchmark
+from letstalk.synthetic.data.benchmark_build import MOST_BYTES, BenchmarkPlan, BenchmarkReport, build_benchmark
+from letstalk.synthetic.data.clip_renderer import Clip, render_clip
 from letstalk.synthetic.split import split_of_person
-from letstalk.synthetic.voices import voice_named
+from letstalk.synthetic.voice.voices import voice_named
 
 SMALL = BenchmarkPlan(num_first=2, num_second=1, num_frames=30, size=64, procedural=True, silent=True)
 
@@ -103,14 +103,14 @@ def test_a_failed_build_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("letstalk.synthetic.benchmark_build.write_labels", fail)
+    monkeypatch.setattr("letstalk.synthetic.data.benchmark_build.write_labels", fail)
     with pytest.raises(OutputError, match="space"):
         build_benchmark(tmp_path / "exam", SMALL, num_workers=1)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_exam_that_is_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("letstalk.synthetic.benchmark_build.MOST_BYTES", 10_000)
+    monkeypatch.setattr("letstalk.synthetic.data.benchmark_build.MOST_BYTES", 10_000)
     with pytest.raises(OutputError, match="crf"):
         build_benchmark(tmp_path / "exam", SMALL, num_workers=1)
     assert list(tmp_path.iterdir()) == []

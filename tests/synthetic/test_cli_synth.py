@@ -11,10 +11,10 @@ from letstalk import demo as demo_module
 from letstalk.cli import main
 from letstalk.media.image import load_image
 from letstalk.media.video_reader import read_video
-from letstalk.synthetic.alignment import write_alignment
-from letstalk.synthetic.packing import encode_flac
-from letstalk.synthetic.shards import ShardReader
-from letstalk.synthetic.speech import Phone, Speech, fill_silence
+from letstalk.synthetic.data.packing import encode_flac
+from letstalk.synthetic.data.shards import ShardReader
+from letstalk.synthetic.voice.alignment import write_alignment
+from letstalk.synthetic.voice.speech import Phone, Speech, fill_silence
 
 
 def run(*arguments: object) -> int:
@@ -124,7 +124,7 @@ def test_a_clip_without_words_and_one_from_an_alignment(tmp_path: Path, recordin
 
 
 def test_lips_are_measured_on_faces(capsys: pytest.CaptureFixture[str]) -> None:
-    from letstalk.synthetic.voices import is_installed, voice_named
+    from letstalk.synthetic.voice.voices import is_installed, voice_named
 
     if not is_installed(voice_named("flite:slt")):
         pytest.skip("flite is not installed")

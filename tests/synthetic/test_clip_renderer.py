@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from letstalk.errors import MissingAssetError
-from letstalk.synthetic.clip_renderer import Clip, ClipLabels, render_clip
 from letstalk.synthetic.controls import NUM_LANDMARKS
-from letstalk.synthetic.plan import ClipSettings, ClipSpec, Role, SpeechSpec, clip_spec
-from letstalk.synthetic.regions import REGION_CODE
-from letstalk.synthetic.voices import is_installed, voice_named
+from letstalk.synthetic.data.clip_renderer import Clip, ClipLabels, render_clip
+from letstalk.synthetic.data.plan import ClipSettings, ClipSpec, Role, SpeechSpec, clip_spec
+from letstalk.synthetic.pictures.regions import REGION_CODE
+from letstalk.synthetic.voice.voices import is_installed, voice_named
 
 SPEC = ClipSpec(
     split="train", index=0, kind="random", performance_seed=11, num_frames=6, size=64, procedural=True,
@@ -62,7 +62,7 @@ def test_another_process_gives_the_same_bytes(clip: Clip) -> None:
 
 
 def test_who_was_rendered_before_does_not_matter(clip: Clip) -> None:
-    from letstalk.synthetic.clip_renderer import ClipRenderer
+    from letstalk.synthetic.data.clip_renderer import ClipRenderer
 
     renderer = ClipRenderer(None)
     renderer.render(replace(SPEC, roles=(Role(7, 5, "photo"), Role(9, 6, "ink"))))

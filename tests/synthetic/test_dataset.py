@@ -6,9 +6,9 @@ from itertools import islice
 
 import numpy as np
 
-from letstalk.synthetic.clip_renderer import Clip, render_clip
-from letstalk.synthetic.dataset import SyntheticClips, Workers, stream_clips
-from letstalk.synthetic.plan import ClipSettings, clip_spec
+from letstalk.synthetic.data.clip_renderer import Clip, render_clip
+from letstalk.synthetic.data.dataset import SyntheticClips, Workers, stream_clips
+from letstalk.synthetic.data.plan import ClipSettings, clip_spec
 
 SETTINGS = ClipSettings(size=64, num_frames=2, procedural=True, people_per_clip=(1, 2), clips_per_cast=2)
 

@@ -9,14 +9,20 @@ import numpy as np
 import pytest
 from scenery import draw, turning_performance
 
-from letstalk.synthetic.camera import Camera, aim
 from letstalk.synthetic.controls import LANDMARK_INDEX, LANDMARK_NAMES, UNIT_INDEX, still_performance
-from letstalk.synthetic.dense_motion import backward_flow, cell_centres, pack_motion, record_motion, unpack_motion
-from letstalk.synthetic.labels import FrameLabels, read_labels
-from letstalk.synthetic.procedural import procedural_person
-from letstalk.synthetic.regions import REGION_CODE
-from letstalk.synthetic.renderer import PreparedPerson, Renderer
-from letstalk.synthetic.scene import Scene, flat_scene
+from letstalk.synthetic.people.procedural import procedural_person
+from letstalk.synthetic.pictures.camera import Camera, aim
+from letstalk.synthetic.pictures.dense_motion import (
+    backward_flow,
+    cell_centres,
+    pack_motion,
+    record_motion,
+    unpack_motion,
+)
+from letstalk.synthetic.pictures.labels import FrameLabels, read_labels
+from letstalk.synthetic.pictures.regions import REGION_CODE
+from letstalk.synthetic.pictures.renderer import PreparedPerson, Renderer
+from letstalk.synthetic.pictures.scene import Scene, flat_scene
 
 SIZE = 128
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from letstalk.errors import InputError, SettingsError
-from letstalk.synthetic.packing import (
+from letstalk.synthetic.data.packing import (
     PictureCodec,
     decode_flac,
     decode_picture,

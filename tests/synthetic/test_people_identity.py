@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from letstalk.errors import SettingsError
-from letstalk.synthetic.assets import default_pack_path, load_assets
 from letstalk.synthetic.controls import LANDMARK_INDEX
-from letstalk.synthetic.eyewear import SHAPES
-from letstalk.synthetic.headwear import HATS
-from letstalk.synthetic.identity import make_person
-from letstalk.synthetic.shape import OLDEST, YOUNGEST, person_shape, sample_traits
-from letstalk.synthetic.skin import paint_skin, sample_tone, tone_colour
+from letstalk.synthetic.people.assets import default_pack_path, load_assets
+from letstalk.synthetic.people.eyewear import SHAPES
+from letstalk.synthetic.people.headwear import HATS
+from letstalk.synthetic.people.identity import make_person
+from letstalk.synthetic.people.shape import OLDEST, YOUNGEST, person_shape, sample_traits
+from letstalk.synthetic.people.skin import paint_skin, sample_tone, tone_colour
 
 needs_pack = pytest.mark.skipif(not default_pack_path().is_file(), reason="no asset pack in the cache folder")
 
@@ -122,7 +122,7 @@ def test_make_up_and_beards_are_painted_where_they_belong(pack):
     seed = 3
     plain = make_person(pack, seed, {"gender": 0.0})
     assert plain.labels["beard"] == "none"
-    from letstalk.synthetic.look import sample_skin_look
+    from letstalk.synthetic.people.look import sample_skin_look
 
     traits = sample_traits(seed, {"gender": 1.0, "age": 30})
     look = sample_skin_look(seed, traits, "bald", np.full(3, 0.02), np.full(3, 0.02))

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from letstalk.synthetic.assets import default_pack_path, load_assets
 from letstalk.synthetic.controls import LANDMARK_INDEX, MIRRORED_LANDMARKS, UNIT_INDEX, still_performance
-from letstalk.synthetic.posing import pose_vertices
-from letstalk.synthetic.procedural import procedural_person
+from letstalk.synthetic.people.assets import default_pack_path, load_assets
+from letstalk.synthetic.people.posing import pose_vertices
+from letstalk.synthetic.people.procedural import procedural_person
 
 NUM_PACK_PEOPLE = 4
 
@@ -30,7 +30,7 @@ def person(request, made):
         if kind == "procedural":
             made[request.param] = procedural_person(int(seed))
         else:
-            from letstalk.synthetic.identity import make_person
+            from letstalk.synthetic.people.identity import make_person
 
             made.setdefault("pack", None)
             made["pack"] = made["pack"] or load_assets()

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from letstalk.runtime import numpy_generator
-from letstalk.synthetic.contacts import count_contacts
+from letstalk.synthetic.acting.contacts import count_contacts
+from letstalk.synthetic.acting.performance import idle_performance, perform
+from letstalk.synthetic.acting.rehearsal import random_performance
+from letstalk.synthetic.acting.style import Style, sample_style
 from letstalk.synthetic.controls import UNIT_INDEX, Performance
-from letstalk.synthetic.performance import idle_performance, perform
-from letstalk.synthetic.rehearsal import random_performance
-from letstalk.synthetic.speech import Phone, Speech, fill_silence
-from letstalk.synthetic.style import Style, sample_style
 from letstalk.synthetic.visemes import SIL, VISEME_INDEX
+from letstalk.synthetic.voice.speech import Phone, Speech, fill_silence
 from letstalk.types import FPS
 
 JAW, PURSING = UNIT_INDEX["mouth-open"], UNIT_INDEX["mouth-pursing"]

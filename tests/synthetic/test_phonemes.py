@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from letstalk.errors import InputError
-from letstalk.synthetic.alignment import read_alignment, write_alignment
-from letstalk.synthetic.phonemes import ALPHABETS, has_sound, seals_lips, segments, visemes_of
-from letstalk.synthetic.speech import SILENCE, Phone, Speech, cut, fill_silence, join, silent_speech, trim
 from letstalk.synthetic.visemes import CHANNELS, VISEME_NAMES, VISEMES, resistance_matrix, target_matrix
+from letstalk.synthetic.voice.alignment import read_alignment, write_alignment
+from letstalk.synthetic.voice.phonemes import ALPHABETS, has_sound, seals_lips, segments, visemes_of
+from letstalk.synthetic.voice.speech import SILENCE, Phone, Speech, cut, fill_silence, join, silent_speech, trim
 
 
 @pytest.mark.parametrize(

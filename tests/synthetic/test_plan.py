@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from letstalk.errors import SettingsError
-from letstalk.synthetic.plan import ClipSettings, ClipSpec, cast_number, clip_spec
+from letstalk.synthetic.data.plan import ClipSettings, ClipSpec, cast_number, clip_spec
 from letstalk.synthetic.split import SPLITS, names_of_split, person_seed, split_of_person, split_of_text
-from letstalk.synthetic.voices import VOICES as ALL_VOICES
+from letstalk.synthetic.voice.voices import VOICES as ALL_VOICES
 
 VOICES = tuple(voice.name for voice in ALL_VOICES)
 SETTINGS = ClipSettings(voices=VOICES, people_per_clip=(1, 4), num_frames=8, size=64)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from letstalk.synthetic.controls import UNIT_INDEX, still_performance
+from letstalk.synthetic.people.posing import pose_vertices, rotation_matrix
+from letstalk.synthetic.people.procedural import procedural_person
 from letstalk.synthetic.person import KINDS
-from letstalk.synthetic.posing import pose_vertices, rotation_matrix
-from letstalk.synthetic.procedural import procedural_person
 
 
 def test_same_seed_same_bytes_and_other_seeds_differ():

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scenery import grid_mesh, mesh_of, plain_material, sphere_mesh
 
-from letstalk.synthetic.camera import Camera
 from letstalk.synthetic.person import Mesh
-from letstalk.synthetic.rasteriser import (
+from letstalk.synthetic.pictures.camera import Camera
+from letstalk.synthetic.pictures.rasteriser import (
     NOTHING,
     RasterRules,
     bake_ambient_occlusion,
@@ -21,7 +21,7 @@ from letstalk.synthetic.rasteriser import (
     soft_shadow,
     vertex_normals,
 )
-from letstalk.synthetic.surfaces import level_zero_surfaces
+from letstalk.synthetic.pictures.surfaces import level_zero_surfaces
 
 RULES = RasterRules(for_shadow=False, solid_alpha=0.5, log2_px_per_decimetre=5.0, empty_depth=0.0)
 

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from letstalk.errors import MissingAssetError
-from letstalk.synthetic.clip_renderer import ClipRenderer
 from letstalk.synthetic.controls import still_performance
-from letstalk.synthetic.labels import FrameLabels, read_labels
-from letstalk.synthetic.posing import pose_vertices
-from letstalk.synthetic.regions import REGION_CODE
-from letstalk.synthetic.renderer import Frame, Renderer
-from letstalk.synthetic.robustness import RobustnessReport, SeedReport, check_seeds, frame_problems
-from letstalk.synthetic.scene import sample_scene
+from letstalk.synthetic.data.clip_renderer import ClipRenderer
+from letstalk.synthetic.data.robustness import RobustnessReport, SeedReport, check_seeds, frame_problems
+from letstalk.synthetic.people.posing import pose_vertices
+from letstalk.synthetic.pictures.labels import FrameLabels, read_labels
+from letstalk.synthetic.pictures.regions import REGION_CODE
+from letstalk.synthetic.pictures.renderer import Frame, Renderer
+from letstalk.synthetic.pictures.scene import sample_scene
 
 
 @pytest.fixture(scope="module")

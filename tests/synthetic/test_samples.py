@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 
 from letstalk.runtime import resource_dir
-from letstalk.synthetic import samples
-from letstalk.synthetic.alignment import read_alignment
-from letstalk.synthetic.benchmark_build import BenchmarkPlan
-from letstalk.synthetic.lips import lip_gaps
-from letstalk.synthetic.packing import decode_flac
-from letstalk.synthetic.performance import idle_performance
-from letstalk.synthetic.procedural import procedural_person
-from letstalk.synthetic.sample_tables import PORTRAITS, SPEECH
-from letstalk.synthetic.speech import SILENCE
+from letstalk.synthetic.acting.performance import idle_performance
+from letstalk.synthetic.data import samples
+from letstalk.synthetic.data.benchmark_build import BenchmarkPlan
+from letstalk.synthetic.data.lips import lip_gaps
+from letstalk.synthetic.data.packing import decode_flac
+from letstalk.synthetic.data.sample_tables import PORTRAITS, SPEECH
+from letstalk.synthetic.people.procedural import procedural_person
 from letstalk.synthetic.split import split_of_person
-from letstalk.synthetic.voices import is_installed, voice_named
+from letstalk.synthetic.voice.alignment import read_alignment
+from letstalk.synthetic.voice.speech import SILENCE
+from letstalk.synthetic.voice.voices import is_installed, voice_named
 
 
 def test_portraits_are_varied_and_held_out() -> None:

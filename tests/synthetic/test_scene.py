@@ -13,15 +13,15 @@ import pytest
 from scenery import draw, turning_performance
 
 from letstalk.runtime import numpy_generator
-from letstalk.synthetic import background, lighting
-from letstalk.synthetic.camera import CLOSE_UP, HEAD_AND_SHOULDERS
 from letstalk.synthetic.controls import LANDMARK_INDEX, still_performance
-from letstalk.synthetic.finish import Developer, Finish, tone_curve
-from letstalk.synthetic.procedural import procedural_person
-from letstalk.synthetic.regions import HEAD_REGIONS, REGION_CODE
-from letstalk.synthetic.renderer import PreparedPerson, Renderer
-from letstalk.synthetic.scene import sample_scene
-from letstalk.synthetic.stylise import Style
+from letstalk.synthetic.people.procedural import procedural_person
+from letstalk.synthetic.pictures import background, lighting
+from letstalk.synthetic.pictures.camera import CLOSE_UP, HEAD_AND_SHOULDERS
+from letstalk.synthetic.pictures.finish import Developer, Finish, tone_curve
+from letstalk.synthetic.pictures.regions import HEAD_REGIONS, REGION_CODE
+from letstalk.synthetic.pictures.renderer import PreparedPerson, Renderer
+from letstalk.synthetic.pictures.scene import sample_scene
+from letstalk.synthetic.pictures.stylise import Style
 
 
 @pytest.fixture(scope="module")

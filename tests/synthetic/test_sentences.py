@@ -4,9 +4,9 @@ import pytest
 
 from letstalk.errors import SettingsError
 from letstalk.runtime import numpy_generator
-from letstalk.synthetic.grammars import GRAMMARS
-from letstalk.synthetic.sentences import LANGUAGES, draw_sentence, draw_sentences
 from letstalk.synthetic.split import SPLITS, split_of_text
+from letstalk.synthetic.voice.grammars import GRAMMARS
+from letstalk.synthetic.voice.sentences import LANGUAGES, draw_sentence, draw_sentences
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

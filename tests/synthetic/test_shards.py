@@ -11,10 +11,10 @@ import pytest
 
 from letstalk.errors import Cancelled, InputError, OutputError, SettingsError
 from letstalk.runtime import CancelToken
-from letstalk.synthetic.clip_renderer import render_clip
-from letstalk.synthetic.packing import PictureCodec
-from letstalk.synthetic.plan import ClipSettings
-from letstalk.synthetic.shards import MANIFEST_NAME, Manifest, Progress, RenderJob, ShardReader, render_shards
+from letstalk.synthetic.data.clip_renderer import render_clip
+from letstalk.synthetic.data.packing import PictureCodec
+from letstalk.synthetic.data.plan import ClipSettings
+from letstalk.synthetic.data.shards import MANIFEST_NAME, Manifest, Progress, RenderJob, ShardReader, render_shards
 
 SETTINGS = ClipSettings(size=64, num_frames=3, procedural=True, people_per_clip=(1, 2), clips_per_cast=2)
 

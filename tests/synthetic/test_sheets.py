@@ -5,10 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from letstalk.synthetic.clip_renderer import ClipRenderer
 from letstalk.synthetic.controls import still_performance
-from letstalk.synthetic.sheets import Cell, contact_sheet, people_cells, style_cells, viseme_cells, viseme_performance
-from letstalk.synthetic.stylise import STYLES
+from letstalk.synthetic.data.clip_renderer import ClipRenderer
+from letstalk.synthetic.data.sheets import (
+    Cell,
+    contact_sheet,
+    people_cells,
+    style_cells,
+    viseme_cells,
+    viseme_performance,
+)
+from letstalk.synthetic.pictures.stylise import STYLES
 from letstalk.synthetic.visemes import VISEMES
 
 

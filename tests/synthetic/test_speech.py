@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 
 from letstalk.errors import InputError, MissingAssetError, SettingsError
-from letstalk.synthetic import espeak, festival, flite, voices
-from letstalk.synthetic.clips import speech_clip
-from letstalk.synthetic.performance import perform
-from letstalk.synthetic.phonemes import segments
-from letstalk.synthetic.sentences import LANGUAGES, draw_sentences
-from letstalk.synthetic.speech import SILENCE, Phone, Speech, fill_silence
+from letstalk.synthetic.acting.performance import perform
 from letstalk.synthetic.split import SPLITS
-from letstalk.synthetic.sync import measure_voice, offsets_ms
-from letstalk.synthetic.timing import SHIFTS, boundary_kind, correct_times
-from letstalk.synthetic.voices import VOICES, Voice, is_installed, speak, voice_named, voices_of
+from letstalk.synthetic.voice import espeak, festival, flite, voices
+from letstalk.synthetic.voice.clips import speech_clip
+from letstalk.synthetic.voice.phonemes import segments
+from letstalk.synthetic.voice.sentences import LANGUAGES, draw_sentences
+from letstalk.synthetic.voice.speech import SILENCE, Phone, Speech, fill_silence
+from letstalk.synthetic.voice.sync import measure_voice, offsets_ms
+from letstalk.synthetic.voice.timing import SHIFTS, boundary_kind, correct_times
+from letstalk.synthetic.voice.voices import VOICES, Voice, is_installed, speak, voice_named, voices_of
 
 needs_espeak = pytest.mark.skipif(not espeak.is_available(), reason="espeak-ng is not installed")
 needs_flite = pytest.mark.skipif(not flite.is_available(), reason="flite is not installed")

@@ -8,10 +8,10 @@ from scenery import draw, turning_performance
 
 from letstalk.runtime import numpy_generator
 from letstalk.synthetic.controls import still_performance
-from letstalk.synthetic.procedural import procedural_person
-from letstalk.synthetic.renderer import PreparedPerson, Renderer
-from letstalk.synthetic.scene import sample_scene
-from letstalk.synthetic.stylise import STYLES, kuwahara, outlines, sample_style
+from letstalk.synthetic.people.procedural import procedural_person
+from letstalk.synthetic.pictures.renderer import PreparedPerson, Renderer
+from letstalk.synthetic.pictures.scene import sample_scene
+from letstalk.synthetic.pictures.stylise import STYLES, kuwahara, outlines, sample_style
 
 DRAWN = sorted(set(STYLES) - {"grey", "sepia"})  # these two are photographs and keep their grain
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import psutil
 
-from letstalk.synthetic.workers import in_workers
+from letstalk.synthetic.data.workers import in_workers
 
 # A parent that says who its worker is and then waits for ever.
 PARENT = """
 import os, time
-from letstalk.synthetic.workers import worker_pool
+from letstalk.synthetic.data.workers import worker_pool
 if __name__ == "__main__":
     pool = worker_pool(1)
     print(pool.submit(os.getpid).result(), flush=True)
@@ -27,7 +27,7 @@ if __name__ == "__main__":
 BUSY_PARENT = """
 import signal
 from time import sleep
-from letstalk.synthetic.workers import in_workers
+from letstalk.synthetic.data.workers import in_workers
 def item(seconds):
     sleep(seconds)
     return 1

@@ -8,7 +8,7 @@ import torch
 
 from letstalk.models.warp import sample, warp
 from letstalk.synthetic.controls import MIRRORED_LANDMARKS
-from letstalk.synthetic.posing import rotation_matrix
+from letstalk.synthetic.people.posing import rotation_matrix
 from letstalk.training.batch import PairBatch
 from letstalk.training.geometric import GeometricSettings, PlaneMap, draw_maps, move_batch
 from letstalk.training.readings import READING_NAMES, mirrored_readings, turned_readings

@@ -11,7 +11,7 @@ import torch
 
 from letstalk.errors import SettingsError
 from letstalk.models.warp import sample
-from letstalk.synthetic.plan import ClipSettings
+from letstalk.synthetic.data.plan import ClipSettings
 from letstalk.training.pair_clips import (
     PairClip,
     PairClips,

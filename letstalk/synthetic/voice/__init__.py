@@ -1,0 +1,1 @@
+"""What is heard: sentences, voice engines with phone times, augmentation, and the measure of those times."""
