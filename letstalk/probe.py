@@ -51,14 +51,21 @@ def is_picture(path: Path) -> bool:
 def _probe_picture(path: Path) -> ProbeReport:
     from letstalk.media.face import find_faces, frame_portrait
     from letstalk.media.image import load_image
+    from letstalk.reader.detector import as_detector
+    from letstalk.reader.predict import FaceReader
 
     image = load_image(path)
-    faces = find_faces(image.pixels)
+    reader = FaceReader.load()
+    faces = find_faces(image.pixels, reader=as_detector(reader))
     portrait = frame_portrait(image, faces, size=256)
     height, width = image.pixels.shape[:2]
     facts: dict[str, Any] = {"size": f"{width} x {height} pixels", "faces": len(faces.candidates)}
     facts["found by"] = portrait.detector
     facts["crop"] = f"{portrait.framing.scale * 256:.0f} pixels wide, shown at 256"
+    if faces.main is not None:
+        reading = reader.read(portrait.crop[None])
+        gap, is_open = float(reading.mouth_gap[0]), bool(reading.mouth_open_probability[0] > 0.5)
+        facts["mouth"] = f"open by {gap:.0%} of the eye distance" if is_open else "closed"
     facts["brightness"] = f"{image.pixels.mean():.0f} of 255"
     return ProbeReport(path.name, "picture", facts, portrait.notes)
 
