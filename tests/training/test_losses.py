@@ -67,10 +67,15 @@ def test_painting_costs_only_what_could_be_moved() -> None:
 def test_mouth_and_eyes_lie_where_their_landmarks_are(pairs: PairBatch) -> None:
     from letstalk.training.focus import EYE_POINTS, MOUTH_POINTS
 
+    generator = torch.Generator().manual_seed(0)
+
+    def scattered(x: float, y: float, count: int) -> torch.Tensor:
+        return torch.tensor([x, y]) + 0.04 * (torch.rand(count, 2, generator=generator) - 0.5)
+
     points = torch.zeros(1, 41, 2)
-    points[:, MOUTH_POINTS] = torch.tensor([0.0, 0.4]) + torch.randn(len(MOUTH_POINTS), 2) * 0.04
+    points[:, MOUTH_POINTS] = scattered(0.0, 0.4, len(MOUTH_POINTS))
     for side, x in (("left", 0.3), ("right", -0.3)):
-        points[:, EYE_POINTS[side]] = torch.tensor([x, -0.3]) + torch.randn(len(EYE_POINTS[side]), 2) * 0.02
+        points[:, EYE_POINTS[side]] = scattered(x, -0.3, len(EYE_POINTS[side]))
     mouth, eyes = mouth_area(points, 64), eyes_area(points, 64)
     ys, xs = identity_grid(64, 64)[0, 1], identity_grid(64, 64)[0, 0]
     assert abs(float((mouth[0, 0] * ys).sum() / mouth.sum()) - 0.4) < 0.05
