@@ -12,6 +12,7 @@ import typer
 if TYPE_CHECKING:
     import numpy as np
 
+    from letstalk.reader.evaluate import Scores
     from letstalk.reader.network import ReaderConfig
     from letstalk.reader.predict import FaceReader, FaceReadings
 
@@ -96,15 +97,18 @@ def evaluate(
 ) -> None:
     """Measure the reader on people of a pool, by condition, beside a reader that sees nothing."""
     from letstalk.reader.evaluate import evaluate as measure
-    from letstalk.reader.evaluate import table
     from letstalk.reader.pool import Pool
 
-    results = measure(_reader(weights, threads), Pool(pool), frames)
-    if as_json:
-        print(json.dumps({name: scores.to_dict() for name, scores in results.items()}, indent=1))
-        return
-    for line in table(results):
-        print(line)
+    _print_scores(measure(_reader(weights, threads), Pool(pool), frames), as_json)
+
+
+@app.command()
+def exam(weights: WeightsOption = None, threads: ThreadsOption = None, as_json: JsonOption = False) -> None:
+    """Measure the reader on the frozen benchmark, clip by clip, beside a reader that sees nothing."""
+    from letstalk.reader.exam import examine
+    from letstalk.synthetic.data.benchmark import load_benchmark
+
+    _print_scores(examine(_reader(weights, threads), load_benchmark()), as_json)
 
 
 @app.command()
@@ -127,6 +131,16 @@ def read(
         return
     for index, row in enumerate(rows):
         print(f"{index:>5}  " + "  ".join(f"{key} {value}" for key, value in row.items() if key != "landmarks"))
+
+
+def _print_scores(results: dict[str, Scores], as_json: bool) -> None:
+    from letstalk.reader.evaluate import table
+
+    if as_json:
+        print(json.dumps({name: scores.to_dict() for name, scores in results.items()}, indent=1))
+        return
+    for line in table(results):
+        print(line)
 
 
 def _parts(words: str) -> tuple[str, ...]:
