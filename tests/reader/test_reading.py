@@ -9,11 +9,9 @@ from letstalk.errors import InputError
 from letstalk.reader import evaluate, find, geometry
 from letstalk.reader.detector import as_detector
 from letstalk.reader.pool import Pool
-from letstalk.reader.predict import WEIGHTS_FOLDER, FaceReader, FaceReadings
+from letstalk.reader.predict import FaceReader, FaceReadings
 from letstalk.reader.rendering import PoolSettings, RenderJob, render_pool
 from letstalk.runtime import numpy_generator
-
-needs_weights = pytest.mark.skipif(not WEIGHTS_FOLDER.is_dir(), reason="no face reader weights are shipped yet")
 
 
 def pictures_of(pool: Pool, count: int) -> np.ndarray:
@@ -78,7 +76,6 @@ def measured(shipped_reader: FaceReader, people: Pool) -> dict[str, evaluate.Sco
     return evaluate.evaluate(shipped_reader, people, max_frames=24, max_changed_frames=12)
 
 
-@needs_weights
 def test_the_shipped_reader_reads_even_these_puppets(measured: dict[str, evaluate.Scores]):
     """Far from what it was trained on (their points lie elsewhere); figures on people of the pack are in the log."""
     usual, blind = measured["all within 35 degrees"], measured["mean face, constant gap"]
@@ -88,7 +85,6 @@ def test_the_shipped_reader_reads_even_these_puppets(measured: dict[str, evaluat
     assert usual.gap_r > 0.6
 
 
-@needs_weights
 def test_the_shipped_reader_finds_a_photographed_face(shipped_reader: FaceReader):
     """The astronaut of scikit-image (public domain): one face, smiling with open lips, eyes open, nearly frontal."""
     from skimage import data
@@ -104,7 +100,6 @@ def test_the_shipped_reader_finds_a_photographed_face(shipped_reader: FaceReader
     assert np.abs(readings.head_rotation[0]).max() < np.deg2rad(30)
 
 
-@needs_weights
 @pytest.mark.parametrize("name", ["coffee", "rocket", "brick", "grass", "gravel", "page", "clock", "moon"])
 def test_pictures_without_a_face_have_none(shipped_reader: FaceReader, name: str):
     from skimage import data
@@ -114,7 +109,6 @@ def test_pictures_without_a_face_have_none(shipped_reader: FaceReader, name: str
     assert shipped_reader.find(picture) == []
 
 
-@needs_weights
 def test_two_people_are_two_faces(shipped_reader: FaceReader):
     from skimage import data
 
@@ -122,7 +116,6 @@ def test_two_people_are_two_faces(shipped_reader: FaceReader):
     assert len(shipped_reader.find(np.hstack([face, face[:, ::-1]]))) == 2
 
 
-@needs_weights
 def test_reading_does_not_depend_on_size_or_mirror(shipped_reader: FaceReader, people: Pool):
     import cv2
 
@@ -135,7 +128,6 @@ def test_reading_does_not_depend_on_size_or_mirror(shipped_reader: FaceReader, p
     np.testing.assert_allclose(small.head_rotation[0] * [1, -1, -1], mirrored.head_rotation[0], atol=0.12)
 
 
-@needs_weights
 def test_the_detector_speaks_the_language_of_media(shipped_reader: FaceReader):
     from skimage import data
 
