@@ -125,7 +125,8 @@ def check(
         reports.append(report)
         if report.problems:
             show_progress(f"seed {report.seed}: {', '.join(report.problems)} {report.detail}", done=True)
-        show_progress(f"{len(reports)}/{seeds} people", done=len(reports) == seeds)
+        if len(reports) % max(1, seeds // 50) == 0 or len(reports) == seeds:
+            show_progress(f"{len(reports)}/{seeds} people", done=len(reports) == seeds)
     result = RobustnessReport(tuple(reports))
     print(f"{seeds} seeds: {len(result.failed)} with a problem")
     for problem, count in sorted(result.counts.items()):
