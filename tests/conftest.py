@@ -19,6 +19,17 @@ def same_numbers_every_run() -> None:
 
 
 @pytest.fixture(scope="session")
+def one_thread() -> Iterator[None]:
+    """Small networks gain nothing from a second thread, and next to other work its barriers cost tenfold."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
 def chromium_path() -> str:
     """Path of Debian's chromium (or Chrome); fails instead of skipping where browser tests are required."""
     path = next(

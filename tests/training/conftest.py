@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 
@@ -72,12 +70,8 @@ def small_codec(seed: int = 0) -> ReferenceAutoencoder:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small networks gain nothing from a second thread, and next to other work its barriers cost tenfold."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def all_on_one_thread(one_thread: None) -> None:
+    """Every test of this folder."""
 
 
 @pytest.fixture
