@@ -26,6 +26,7 @@ from letstalk.synthetic.controls import NUM_LANDMARKS
 from letstalk.synthetic.data.clip_renderer import cached_renderer
 from letstalk.training import checkpoints
 from letstalk.training.augment import AugmentSettings, augment
+from letstalk.training.batch import PairBatch
 from letstalk.training.codec_examiner import CodecExaminer, Examination
 from letstalk.training.codec_settings import CodecTraining, read_arguments
 from letstalk.training.codec_stages import Stage, StagePlan, learning_rate
@@ -76,7 +77,10 @@ class CodecTrainer:
         self.step, self.earlier_seconds, self.bad_steps, self.pairs = 0, 0.0, 0, 0
         self._begin = self._saved_at = self._logged_at = time.monotonic()
         feed_state = self._restore() if settings.resume else None
-        self.feed = PairFeed(settings, self.launch.process, feed_state)
+        self.feed = PairFeed(settings, self._prepare, self.launch.process, feed_state)
+        if settings.compile:
+            for part in (self.model.encoder, self.model.texture, self.model.motion, self.model.synthesis):
+                part.compile()  # in place: names of weights stay, the averaged copy stays as it is
 
     # The run
 
@@ -108,11 +112,8 @@ class CodecTrainer:
         self.finish(self.plan.at(min(self.progress, 1.0))[0])
 
     def train_step(self, stage: Stage, within: float) -> None:
-        with self.watch.part("data"):
-            batch = self.feed.batch(self.step, stage).to(self.launch.device)
-        with self.watch.part("augment"):
-            generator = torch_generator((self.settings.seed << 32) + self.step * 64 + self.launch.process)
-            given = augment(batch, self.augmentation, stage, self._latent_shape, generator)
+        with self.watch.part("data"):  # only what was waited for: it is prepared beside the step before
+            given: StepInput = self.feed.given(self.step, stage)
         self._set_up(stage, within)
         judging = stage.paints and within >= stage.judge_from
         with self.watch.part("forward"), self.launch.autocast():
@@ -129,6 +130,10 @@ class CodecTrainer:
             with self.watch.part("judge"):
                 self._train_judge(given.batch.pictures[:, 0], output.decoded.pictures.detach())
         self._count(output, total, norm, given)
+
+    def _prepare(self, batch: PairBatch, step: int, stage: Stage) -> StepInput:
+        generator = torch_generator((self.settings.seed << 32) + step * 64 + self.launch.process)
+        return augment(batch.to(self.launch.device), self.augmentation, stage, self._latent_shape, generator)
 
     def _set_up(self, stage: Stage, within: float) -> None:
         for part in (self.model.encoder, self.model.geometry):

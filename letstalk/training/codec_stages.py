@@ -85,7 +85,19 @@ def decoder_stages() -> tuple[Stage, ...]:
     return (replace(joint, name="decoder", share=1.0, weights=weights, freeze_encoder=True),)
 
 
-STAGE_TABLES = {"standard": standard_stages, "large": large_picture_stages, "decoder": decoder_stages}
+def stages_without_flow_labels() -> tuple[Stage, ...]:
+    """An ablation: the same small pictures, motion learnt from them alone, as real video without labels would have
+    it."""
+    weights = {**LATENT_WEIGHTS, **PICTURE_WEIGHTS, "warp": 0.5, "smoothness": 0.2}
+    return (Stage("unlabelled", 1.0, 128, weights, 1e-3, paints=True, joint=True),)
+
+
+STAGE_TABLES = {
+    "standard": standard_stages,
+    "large": large_picture_stages,
+    "decoder": decoder_stages,
+    "unlabelled": stages_without_flow_labels,
+}
 
 
 @dataclass(frozen=True)

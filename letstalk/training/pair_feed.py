@@ -1,7 +1,10 @@
-"""Feeds training steps: one pool of clips at a time, the next batch collected while the current one is computed."""
+"""Feeds training steps: one pool of clips at a time; the next batch is collected and augmented while the current one
+is computed.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -30,50 +33,58 @@ def clips_of(
     return PairClips(clips, pairs, split, settings.assets, first_cast)
 
 
-class PairFeed:
-    """Batches by step. A stage with another picture size begins a new pool; where it began belongs to a run's state."""
+Prepare = Callable[[PairBatch, int, Stage], Any]  # runs in the feed's own thread
+Key = tuple[int, Stage, int]  # step, stage, number of references
 
-    def __init__(self, settings: CodecTraining, process: int = 0, state: dict[str, Any] | None = None) -> None:
-        self.settings, self.process = settings, process
+
+class PairFeed:
+    """Prepared batches by step. A stage with another picture size begins a new pool; where it began belongs to a run's
+    state.
+    """
+
+    def __init__(
+        self, settings: CodecTraining, prepare: Prepare, process: int = 0, state: dict[str, Any] | None = None
+    ) -> None:
+        self.settings, self.prepare, self.process = settings, prepare, process
         self._began: dict[str, Any] = dict(state or {"size": 0, "step": 0})
         self._pool: ClipPool | None = None
         self._collector = ThreadPoolExecutor(1, thread_name_prefix="pairs")
-        self._next: tuple[tuple[int, int, int], Future[PairBatch]] | None = None
+        self._next: tuple[Key, Future[Any]] | None = None
 
     @property
     def state(self) -> dict[str, Any]:
         return dict(self._began)
 
-    def batch(self, step: int, stage: Stage) -> PairBatch:
-        """The batch of `step`; begins to collect the one after it."""
+    def given(self, step: int, stage: Stage) -> Any:
+        """What `prepare` makes of the batch of `step`; begins with the one after it."""
         wanted = self._key(step, stage)
         future = self._next[1] if self._next and self._next[0] == wanted else self._submit(wanted)
-        batch = future.result()
+        given = future.result()
         following = self._key(step + 1, stage)
         self._next = (following, self._submit(following))
-        return batch
+        return given
 
     def close(self) -> None:
         self._collector.shutdown(wait=True, cancel_futures=True)
         self._pool = None
 
-    def _key(self, step: int, stage: Stage) -> tuple[int, int, int]:
+    def _key(self, step: int, stage: Stage) -> Key:
         counts = [count for count in REFERENCE_COUNTS if count <= stage.max_references]
         random = numpy_generator(self.settings.seed, "references", step)
-        return step, stage.size, int(random.choice(counts))
+        return step, stage, int(random.choice(counts))
 
-    def _submit(self, key: tuple[int, int, int]) -> Future[PairBatch]:
+    def _submit(self, key: Key) -> Future[Any]:
         return self._collector.submit(self._collect, *key)
 
-    def _collect(self, step: int, size: int, references: int) -> PairBatch:
+    def _collect(self, step: int, stage: Stage, references: int) -> Any:
         """Runs in the collector's thread alone, one at a time, in the order of the steps."""
-        if size != self._began["size"]:
-            self._began, self._pool = {"size": size, "step": step}, None
+        if stage.size != self._began["size"]:
+            self._began, self._pool = {"size": stage.size, "step": step}, None
         pool_step = step - self._began["step"]
         if self._pool is None:
-            self._pool = self._open(size, pool_step)
-        shape = (self.settings.rows_at(size), references)
-        return batch_at(self._pool, self.settings.seed, pool_step, shape, self.process)
+            self._pool = self._open(stage.size, pool_step)
+        shape = (self.settings.rows_at(stage.size), references)
+        return self.prepare(batch_at(self._pool, self.settings.seed, pool_step, shape, self.process), step, stage)
 
     def _open(self, size: int, pool_step: int) -> ClipPool:
         chosen = self.settings
