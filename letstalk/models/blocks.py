@@ -94,7 +94,7 @@ def soft_argmax(heat_maps: Tensor) -> Tensor:
 def initialise(module: nn.Module, generator: torch.Generator) -> None:
     """Draws every weight below `module` from `generator`: one seed, one network, whatever else drew numbers before."""
     for part in module.modules():
-        if isinstance(part, nn.Conv2d | nn.Linear):
+        if isinstance(part, nn.Conv1d | nn.Conv2d | nn.Linear):
             nn.init.kaiming_uniform_(part.weight, a=math.sqrt(5), generator=generator)
             if part.bias is not None:
                 nn.init.zeros_(part.bias)
