@@ -28,7 +28,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "synthetic": LAYER_1 | {"synthetic"},
     "reader": LAYER_1 | {"reader"},
     "models": LAYER_1 | {"models"},
-    "training": LAYER_1 | {"training", "models", "synthetic"},
+    "flow": LAYER_1 | {"flow"},
+    "longform": LAYER_1 | {"longform"},
+    "training": LAYER_1 | {"training", "models", "flow", "longform", "synthetic"},
     "doctor": LAYER_1 | {"media", "synthetic", "reader"},
     "probe": LAYER_1 | {"media", "reader"},
 }
