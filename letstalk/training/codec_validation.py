@@ -34,13 +34,15 @@ class Areas:
 
 
 def psnr(found: Tensor, truth: Tensor, area: Tensor | None = None) -> Tensor:
-    """(B,) dB between pictures in -1..1, inside `area`."""
+    """(B,) dB between pictures in -1..1, inside `area`; at most 50, so that a pair of equal pictures does not rule a
+    mean.
+    """
     error = ((found.float().clamp(-1, 1) - truth) / 2).square().mean(1, keepdim=True)
     if area is None:
         mean = error.mean((1, 2, 3))
     else:
         mean = (error * area).sum((1, 2, 3)) / area.sum((1, 2, 3)).clamp_min(1)
-    return -10 * mean.clamp_min(1e-8).log10()
+    return -10 * mean.clamp_min(1e-5).log10()
 
 
 def picture_figures(found: Tensor, batch: PairBatch, name: str) -> dict[str, Tensor]:
