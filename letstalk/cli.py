@@ -63,11 +63,13 @@ def _refuse(problem: str, advice: str) -> NoReturn:
 @cache
 def complete_app() -> typer.Typer:
     """The commands of this module and those of its parts, each under its own name."""
-    from letstalk import cli_reader, cli_synth, cli_train
+    from letstalk import cli_evaluate, cli_reader, cli_synth, cli_train
 
     app.add_typer(cli_synth.app, name="synth")
     app.add_typer(cli_train.app, name="train")
     app.add_typer(cli_reader.app, name="reader")
+    app.add_typer(cli_evaluate.app, name="evaluate")
+    app.command("codec")(cli_evaluate.recode_video)
     return app
 
 

@@ -1,0 +1,1 @@
+"""The examination: measures with a known definition, and suites that hold them against bars and bounds."""
