@@ -55,3 +55,27 @@ def codec(
         portraits=portraits, device=device, seed=seed,
     )  # fmt: skip
     CodecTrainer(settings).run()
+
+
+@app.command()
+def films(
+    out: Annotated[Path, typer.Option("--out", help="Folder of the films; an interrupted one is continued.")],
+    number: Annotated[int, typer.Option("--films", min=1, help="How many in all.")] = 400,
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "train",
+    frames: Annotated[int, typer.Option(min=50, help="Frames of a film, 25 a second.")] = 250,
+    engines: Annotated[
+        str, typer.Option(help="Voice engines: a list; 'installed'; or 'none' for nonsense syllables.")
+    ] = "installed",
+    workers: Annotated[int, typer.Option(min=1, help="Processes that render.")] = 1,
+    assets: Annotated[Path | None, typer.Option(help="Asset pack; without it the one in the cache folder.")] = None,
+    procedural: Annotated[bool, typer.Option("--procedural", help="Plain people from code alone.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, other films.")] = 0,
+) -> None:
+    """Render films of people who talk, for `letstalk train transformer`. Stop it at any time; the same command goes on."""
+    from letstalk.cli_synth import voice_names
+    from letstalk.synthetic.split import check_split
+    from letstalk.training.films import FilmJob, FilmSettings, render_films
+
+    settings = FilmSettings(seed=seed, num_frames=frames, procedural=procedural, voices=voice_names(engines))
+    for rendered in render_films(FilmJob(out, settings, check_split(split), number, assets, workers)):
+        typer.echo(f"film {rendered + 1} of {number}")

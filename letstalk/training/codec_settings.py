@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import types
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
 
 from letstalk.errors import SettingsError
 from letstalk.runtime import cache_dir
+from letstalk.training.arguments import read_settings
 
 
 @dataclass(frozen=True)
@@ -63,37 +62,5 @@ class CodecTraining:
 
 
 def read_arguments(arguments: Sequence[str]) -> CodecTraining:
-    """`--name value` (or `--flag` alone) for every field above; tuples are separated by commas."""
-    hints = get_type_hints(CodecTraining)
-    values: dict[str, Any] = {}
-    waiting = list(arguments)
-    while waiting:
-        word = waiting.pop(0)
-        name = word.removeprefix("--").replace("-", "_")
-        if not word.startswith("--") or name not in hints:
-            known = ", ".join("--" + item.name.replace("_", "-") for item in fields(CodecTraining))
-            raise SettingsError(f"Unknown option {word!r}.", f"Options: {known}.")
-        kind = _plain_type(hints[name])
-        if kind is bool:
-            values[name] = True
-        elif not waiting:
-            raise SettingsError(f"{word} needs a value.", f"Write {word} VALUE.")
-        else:
-            values[name] = _parsed(word, kind, waiting.pop(0))
-    if "out" not in values:
-        values["out"] = cache_dir() / "runs" / "codec"
-    return CodecTraining(**values)
-
-
-def _plain_type(hint: Any) -> Any:
-    """`Path | None` is read as Path, `tuple[str, ...]` as tuple."""
-    if isinstance(hint, types.UnionType):
-        return next(part for part in get_args(hint) if part is not type(None))
-    return get_origin(hint) or hint
-
-
-def _parsed(word: str, kind: Any, text: str) -> Any:
-    try:
-        return tuple(part for part in text.split(",") if part) if kind is tuple else kind(text)
-    except ValueError as error:
-        raise SettingsError(f"{word} cannot be {text!r}.", f"Give a value of type {kind.__name__}.") from error
+    """`--name value` (or `--flag` alone) for every field above."""
+    return read_settings(CodecTraining, arguments, cache_dir() / "runs" / "codec")

@@ -83,16 +83,20 @@ class PlaneMap:
 
 
 def draw_maps(settings: GeometricSettings, batch: PairBatch, generator: torch.Generator) -> PlaneMap:
-    """One map for every frame, (B F) rows. Partners share the mirror and the bend, so that differences of latents
-    compare.
+    """One map for every frame of a batch, (B F) rows; see `draw_row_maps`."""
+    return draw_row_maps(settings, batch.partner, batch.pictures.shape[1], generator)
+
+
+def draw_row_maps(settings: GeometricSettings, partner: Tensor, frames: int, generator: torch.Generator) -> PlaneMap:
+    """Maps for B rows of F frames each, (B F) rows. Partners (B,) share the mirror and the bend, so that differences of
+    latents compare.
     """
-    rows, frames = batch.pictures.shape[:2]
-    device = batch.pictures.device
+    rows, device = len(partner), partner.device
 
     def uniform(*shape: int) -> Tensor:
         return torch.rand(*shape, generator=generator).to(device) * 2 - 1
 
-    leader = torch.minimum(batch.partner, torch.arange(rows, device=device))
+    leader = torch.minimum(partner, torch.arange(rows, device=device))
     chance = (uniform(rows, 3) * 0.5 + 0.5)[leader]
     sign = torch.where(chance[:, 0] < settings.mirror_share, -1.0, 1.0)
     amplitude = uniform(rows, NUM_WAVES, 2)[leader] * settings.bend / NUM_WAVES**0.5
