@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -32,8 +33,8 @@ LOUDNESS_FLOOR_DB = -45.0  # root mean square below full scale: speech of -23 dB
 HEARD_DB = 6.0  # above the floor: somebody has spoken
 SINKING_DB_PER_HOP = 0.015  # 1.5 dB a second
 VOICE_BAND_HZ = (150.0, 3200.0)  # the part of the sound that every telephone carries
-QUIETEST_POWER = 1e-11
-LOWEST_DB, RANGE_DB = -50.0, 70.0  # of a band, relative to the voice
+NOTHING_DB = -88.0  # white noise of this root mean square and less is nothing: converters of 16 bits murmur at -98
+LOWEST_DB, RANGE_DB = -35.0, 55.0  # of a band, relative to the voice
 
 
 def mel_power(samples: Tensor) -> Tensor:
@@ -43,8 +44,8 @@ def mel_power(samples: Tensor) -> Tensor:
     """
     frames = samples.float().diff(dim=1).unfold(1, WINDOW_SAMPLES, HOP_SAMPLES)  # (B, T, 400)
     constants = _constants(samples.device)
-    spectrum = torch.fft.rfft(frames * constants[0], FFT_SIZE)  # (B, T, 257)
-    return (spectrum.real.square() + spectrum.imag.square()) @ constants[1]
+    spectrum = torch.fft.rfft(frames * constants.window, FFT_SIZE)  # (B, T, 257)
+    return (spectrum.real.square() + spectrum.imag.square()) @ constants.filters
 
 
 def features(samples: Tensor, loudness: Tensor) -> tuple[Tensor, Tensor]:
@@ -54,9 +55,10 @@ def features(samples: Tensor, loudness: Tensor) -> tuple[Tensor, Tensor]:
     relative to the voice, and whether a voice has been heard at all.
     """
     power = mel_power(samples)
-    smooth = (power @ _constants(samples.device)[2]).unfold(1, SMOOTHING_HOPS, 1).mean(-1)  # (B, T)
+    constants = _constants(samples.device)
+    smooth = (power @ constants.voice_weights).unfold(1, SMOOTHING_HOPS, 1).mean(-1)  # (B, T)
     loudness = leaky_maximum(_decibels(smooth), loudness)
-    bands_db = _decibels(power[:, SMOOTHING_HOPS - 1 :]) - loudness[..., None]
+    bands_db = _decibels(power[:, SMOOTHING_HOPS - 1 :] - constants.nothing) - loudness[..., None]
     bands = ((bands_db - LOWEST_DB) / RANGE_DB).clamp(0, 1)
     heard = ((loudness - LOUDNESS_FLOOR_DB) / HEARD_DB).clamp(0, 1)
     return torch.cat([bands, heard[..., None]], -1), loudness
@@ -75,24 +77,35 @@ def leaky_maximum(levels_db: Tensor, before: Tensor) -> Tensor:
 
 
 def _decibels(power: Tensor) -> Tensor:
-    return 10 * power.clamp_min(QUIETEST_POWER).log10()
+    return 10 * power.clamp_min(1e-12).log10()
+
+
+class _Constants(NamedTuple):
+    window: Tensor  # (400,)
+    filters: Tensor  # (257, 80)
+    voice_weights: Tensor  # (80,): they sum power per band to the mean square of the voice
+    nothing: Tensor  # (80,) power per band of what is taken as silence
 
 
 @lru_cache(maxsize=4)
-def _constants(device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Window (400,), filters (257, 80), and weights (80,) that sum bands to the power of the voice.
-
-    Not buffers of a module: those would be rounded with its weights.
-    """
+def _constants(device: torch.device) -> _Constants:
+    """Not buffers of a module: those would be rounded with its weights."""
     filters, centres_hz = mel_filters()
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW_SAMPLES) / WINDOW_SAMPLES)
-    # Mean square of the samples seen by band b: its density times its width over what differencing did to it.
-    scale = 2 / (FFT_SIZE * np.sum(window**2))
-    differencing = 4 * np.sin(np.pi * centres_hz / SAMPLE_RATE_HZ) ** 2
-    bins_per_band = np.gradient(centres_hz) * FFT_SIZE / SAMPLE_RATE_HZ
+    differencing = 4 * np.sin(np.pi * centres_hz / SAMPLE_RATE_HZ) ** 2  # what it does to the power of a band
+    white = np.sum(window**2) * differencing  # power per band of white noise of unit mean square
+    share_of_band = np.gradient(centres_hz) * 2 / SAMPLE_RATE_HZ  # of the whole spectrum
     in_voice = (centres_hz > VOICE_BAND_HZ[0]) & (centres_hz < VOICE_BAND_HZ[1])
-    weights = np.where(in_voice, scale * bins_per_band / differencing, 0.0)
-    return tuple(torch.tensor(values, dtype=torch.float32, device=device) for values in (window, filters, weights))
+
+    def on_device(values: np.ndarray) -> Tensor:
+        return torch.tensor(values, dtype=torch.float32, device=device)
+
+    return _Constants(
+        on_device(window),
+        on_device(filters),
+        on_device(np.where(in_voice, share_of_band / white, 0.0)),
+        on_device(white * 10 ** (NOTHING_DB / 10)),
+    )
 
 
 def mel_filters() -> tuple[np.ndarray, np.ndarray]:
