@@ -18,7 +18,7 @@ from letstalk.models import mel
 from letstalk.models.audio_encoder import AudioEncoder
 from letstalk.models.autoencoder import ReferenceAutoencoder
 from letstalk.runtime import numpy_generator
-from letstalk.training.latents import LatentFilm
+from letstalk.training.latent_films import LatentFilm
 from letstalk.types import SAMPLES_PER_FRAME, num_samples_for_frames
 
 GAIN_DB = (-12.0, 8.0)  # of a window's sound; microphones differ
