@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import json
+import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -32,6 +33,7 @@ EXIT_STOPPED = 130  # as shells say of Ctrl-C
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command; a user's mistake becomes two sentences on stderr and exit code 2, never a traceback."""
+    logging.getLogger("xformers").setLevel(logging.ERROR)  # on a CPU it complains at length that it is no use
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a file may be named in a script that the terminal does not know
@@ -63,8 +65,9 @@ def _refuse(problem: str, advice: str) -> NoReturn:
 @cache
 def complete_app() -> typer.Typer:
     """The commands of this module and those of its parts, each under its own name."""
-    from letstalk import cli_evaluate, cli_reader, cli_synth, cli_train
+    from letstalk import cli_evaluate, cli_generate, cli_reader, cli_synth, cli_train
 
+    app.command("generate")(cli_generate.generate)
     app.add_typer(cli_synth.app, name="synth")
     app.add_typer(cli_train.app, name="train")
     app.add_typer(cli_reader.app, name="reader")

@@ -53,6 +53,7 @@ class GenerationSettings(StrictModel):
     guidance_portrait: Annotated[float, Field(ge=0, le=10, description="1 costs no extra pass")] = 1.0
     guidance_audio: Annotated[float, Field(ge=0, le=10, description="higher opens the mouth wider")] = 2.0
     chunk_frames: Annotated[int, Field(ge=1, le=64, description="frames made at a time; fewer start sooner")] = 16
+    first_chunk_frames: Annotated[int, Field(ge=1, le=64, description="frames of the first chunk, to start sooner")] = 8
     memory_frames: Annotated[int, Field(ge=0, le=64, description="earlier frames that a chunk sees")] = 8
     motion_strength: Annotated[float, Field(ge=0, le=2, description="scales head and face motion; 1 as learned")] = 1.0
     idle: Annotated[Idle, Field(description="what the face does in silence")] = "alive"

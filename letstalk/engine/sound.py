@@ -1,0 +1,107 @@
+"""Where a job's sound comes from: a whole recording, or blocks that are still being spoken.
+
+A job asks for exact numbers of samples, so nothing it computes depends on how the sound was cut on its way here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from letstalk.errors import InputError
+from letstalk.types import Audio
+
+# What `as_source` understands. An array and the blocks of an iterable are mono float samples in -1..1 at 16 kHz.
+Sound = Audio | str | os.PathLike | np.ndarray | Iterable[np.ndarray]
+
+
+class SoundSource(Protocol):
+    @property
+    def num_samples(self) -> int | None:
+        """Samples in all, counted from the start of the sound; None while nobody knows."""
+        ...
+
+    def take(self, num_samples: int) -> np.ndarray:
+        """The next samples, (num_samples,) float32; fewer only at the end of the sound, then none."""
+        ...
+
+
+class Recording:
+    """A sound that is all there, from sample `start` on."""
+
+    def __init__(self, samples: np.ndarray, start: int = 0) -> None:
+        self._samples, self._place = samples, start
+
+    @property
+    def num_samples(self) -> int | None:
+        return len(self._samples)
+
+    def take(self, num_samples: int) -> np.ndarray:
+        taken = self._samples[self._place : self._place + num_samples]
+        self._place += len(taken)
+        return taken
+
+
+class LiveSound:
+    """Blocks of any length; pulled one at a time and only when they are needed."""
+
+    num_samples = None
+
+    def __init__(self, blocks: Iterable[np.ndarray]) -> None:
+        self._blocks: Iterator[np.ndarray] | None = iter(blocks)
+        self._waiting: list[np.ndarray] = []
+        self._num_waiting = 0
+
+    def take(self, num_samples: int) -> np.ndarray:
+        while self._num_waiting < num_samples and self._blocks is not None:
+            block = next(self._blocks, None)
+            if block is None:
+                self._blocks = None
+                break
+            self._waiting.append(checked_samples(block))
+            self._num_waiting += len(self._waiting[-1])
+        joined = np.concatenate([np.zeros(0, np.float32), *self._waiting])
+        taken, rest = joined[:num_samples], joined[num_samples:]
+        self._waiting, self._num_waiting = [rest], len(rest)
+        return taken
+
+
+def as_audio(sound: Sound) -> Audio | None:
+    """The recording, read from its file where a path is given; None for live blocks."""
+    if isinstance(sound, Audio):
+        return sound
+    if isinstance(sound, str | os.PathLike):
+        from letstalk.media.audio import load_audio
+
+        return load_audio(Path(sound))
+    if isinstance(sound, np.ndarray):
+        return Audio(checked_samples(sound))
+    if not isinstance(sound, Iterable):
+        raise InputError(
+            f"Sound cannot be taken from {type(sound).__name__}.", "Give a file, an Audio, or blocks of samples."
+        )
+    return None
+
+
+def as_source(sound: Sound, start: int = 0) -> SoundSource:
+    """What a job reads from. A recording is taken up at sample `start`; live blocks must begin there themselves."""
+    audio = as_audio(sound)
+    if audio is not None:
+        return Recording(audio.samples, start)
+    assert not isinstance(sound, Audio | str | os.PathLike)
+    return LiveSound(sound)
+
+
+def checked_samples(block: np.ndarray) -> np.ndarray:
+    """(n,) float32 in -1..1. What is not finite becomes silence; what is no mono float sound is refused."""
+    values = np.asarray(block)
+    if values.ndim != 1 or not np.issubdtype(values.dtype, np.floating):
+        raise InputError(
+            f"A block of shape {values.shape} and type {values.dtype} is no mono float sound at 16 kHz.",
+            "Send it through letstalk.media.audio.resample_stream first.",
+        )
+    return np.clip(np.nan_to_num(values.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0), -1.0, 1.0)
