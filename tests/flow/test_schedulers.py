@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from itertools import pairwise
 from typing import Any, get_args
 
 import pytest
@@ -83,7 +84,7 @@ def test_times_told_are_those_of_the_grid(name: str, num_steps: int) -> None:
     assert len(told) == evaluations
     assert told[0] == pytest.approx(1000.0, abs=0.5)
     distinct = told[:1] + told[2::2] if name == "heun" else told
-    assert all(later < earlier for earlier, later in zip(distinct, distinct[1:], strict=False))
+    assert all(later < earlier for earlier, later in pairwise(distinct))
 
 
 def test_the_last_of_few_steps_does_work() -> None:
