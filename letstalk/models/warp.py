@@ -46,6 +46,18 @@ def warp(values: Tensor, flow: Tensor, padding: str = "border") -> Tensor:
     return sample(values, identity_grid(height, width, flow.device) + resize_flow(flow.float(), width), padding)
 
 
+def carried(places: Tensor, flow: Tensor, steps: int = 8) -> Tensor:
+    """Where the reference's `places` (N, K, 2) lie in the target of a backward flow (N, 2, h, h).
+
+    The fixed point of place = reference - flow(place); it is found where the flow does not fold.
+    """
+    reference = places.transpose(1, 2)[..., None].float()  # (N, 2, K, 1)
+    found = reference
+    for _ in range(steps):
+        found = reference - sample(flow.float(), found)
+    return found[..., 0].transpose(1, 2)
+
+
 def jacobian_determinant(flow: Tensor) -> Tensor:
     """Local area scale (N, h-1, w-1) of place = pixel + flow; below 0 the picture is folded over."""
     height, width = flow.shape[-2:]

@@ -12,6 +12,7 @@ from letstalk.training.batch import PairBatch
 from letstalk.training.codec_stages import Stage
 from letstalk.training.codec_task import StepInput
 from letstalk.training.geometric import GeometricSettings, draw_maps, move_batch
+from letstalk.training.strangers import Strangers
 
 
 @dataclass(frozen=True)
@@ -36,15 +37,21 @@ def augment(
     batch = replace(batch, pictures=torch.where(clean, batch.pictures, dressed))
     worn = degrade(batch.pictures.flatten(0, 1), settings.appearance, draw).unflatten(0, batch.pictures.shape[:2])
     strength = draw.uniform(batch.num_rows, 1, 1, 1, high=stage.latent_noise)
-    return StepInput(
+    given = StepInput(
         batch=batch,
         views=torch.where(clean, batch.pictures, worn),
         transfer=draw.chance(batch.num_rows, stage.transfer_share),
         latent_noise=strength * draw.normal(batch.num_rows, *latent_shape),
     )
+    if not stage.asks_reader:
+        return given
+    jitter = draw.normal(batch.num_rows, 4).clamp(-2, 2)
+    return replace(given, strangers=Strangers.pair(batch.num_rows, stage.stranger_share, jitter))
 
 
-def plain_input(batch: PairBatch, latent_shape: tuple[int, ...], transfer: bool = False) -> StepInput:
+def plain_input(
+    batch: PairBatch, latent_shape: tuple[int, ...], transfer: bool = False, stranger_share: float = 0.0
+) -> StepInput:
     """The batch as it is, for validation: no augmentation and no noise."""
     batch = batch.as_floats()
     device = batch.pictures.device
@@ -53,4 +60,5 @@ def plain_input(batch: PairBatch, latent_shape: tuple[int, ...], transfer: bool 
         views=batch.pictures,
         transfer=torch.full((batch.num_rows,), transfer, device=device),
         latent_noise=torch.zeros(batch.num_rows, *latent_shape, device=device),
+        strangers=Strangers.pair(batch.num_rows, stranger_share, torch.zeros(batch.num_rows, 4, device=device)),
     )

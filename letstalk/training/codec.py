@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -24,7 +25,7 @@ from letstalk.models.autoencoder import ReferenceAutoencoder
 from letstalk.runtime import CancelToken, torch_generator
 from letstalk.synthetic.controls import NUM_LANDMARKS
 from letstalk.synthetic.data.clip_renderer import cached_renderer
-from letstalk.training import checkpoints
+from letstalk.training import checkpoints, latents
 from letstalk.training.augment import AugmentSettings, augment
 from letstalk.training.batch import PairBatch
 from letstalk.training.codec_examiner import CodecExaminer, Examination
@@ -38,11 +39,11 @@ from letstalk.training.pair_feed import PairFeed
 from letstalk.training.readings import READING_NAMES
 from letstalk.training.run_log import Means, RunLog, Stopwatch
 from letstalk.training.sheets import codec_columns, save_sheet
+from letstalk.training.strangers import load_reader
 
 log = logging.getLogger(__name__)
 LARGEST_GRADIENT = 1.0
 BAD_STEPS_ALLOWED = 20  # in a row, before a run gives up
-LATENT_VERSION = 1
 
 
 def new_codec(seed: int = 0) -> ReferenceAutoencoder:
@@ -62,7 +63,9 @@ class CodecTrainer:
         self.model = model or new_codec(settings.seed)
         if settings.init:
             checkpoints.load_weights(self.model, settings.init)
-        self.task = self.launch.prepare(CodecTask(self.model))
+            latents.take_entries(self.model, latents.entries_beside(settings.init))
+        self.reader = load_reader()
+        self.task = self.launch.prepare(CodecTask(self.model, self.reader))
         self.average = WeightAverage(self.model)
         self.judge = PatchJudge()
         self.judge.to(self.launch.device)
@@ -71,7 +74,7 @@ class CodecTrainer:
             self.judge.parameters(), lr=settings.judge_learning_rate, betas=(0.5, 0.99)
         )
         self.augmentation = AugmentSettings()
-        self.examiner = CodecExaminer(settings, self.launch.device)
+        self.examiner = CodecExaminer(settings, self.launch.device, self.reader)
         self.log = RunLog(settings.out / "log.jsonl")
         self.means, self.watch = Means(), Stopwatch()
         self.step, self.earlier_seconds, self.bad_steps, self.pairs = 0, 0.0, 0, 0
@@ -118,7 +121,7 @@ class CodecTrainer:
         judging = stage.paints and within >= stage.judge_from
         with self.watch.part("forward"), self.launch.autocast():
             self.judge.requires_grad_(False)
-            given = StepInput(given.batch, given.views, given.transfer, given.latent_noise, judging)
+            given = replace(given, judging=judging)
             output: StepOutput = self.task(given, stage, self.judge if judging else None)
             total = weighted_total(output.losses, stage)
         with self.watch.part("backward"):
@@ -136,10 +139,19 @@ class CodecTrainer:
         return augment(batch.to(self.launch.device), self.augmentation, stage, self._latent_shape, generator)
 
     def _set_up(self, stage: Stage, within: float) -> None:
+        learns = next(self.model.encoder.parameters()).requires_grad
+        if stage.freeze_encoder and learns and not latents.is_frozen(self.average.model):
+            self._freeze_encoder(stage)
         for part in (self.model.encoder, self.model.geometry):
             part.requires_grad_(not stage.freeze_encoder)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(stage, within, self.step)
+
+    def _freeze_encoder(self, stage: Stage) -> None:
+        found = self.examiner.examine(self.average.model, stage.size)
+        latents.freeze(self.model, self.average.model, found.latents)
+        self.log.write("freeze", step=self.step, **latents.entries(self.average.model))
+        self.save()
 
     def _update(self, total: Tensor, norm: Tensor) -> None:
         """A step that is not finite is left out; many in a row mean that the run is lost."""
@@ -245,8 +257,7 @@ class CodecTrainer:
             return
         found = self.examiner.examine(self.average.model, stage.size)
         if not stage.freeze_encoder:
-            latents = found.latents.float()
-            self.average.model.freeze_latents(latents.mean((0, 2, 3)), latents.std((0, 2, 3)), LATENT_VERSION)
+            latents.freeze(self.model, self.average.model, found.latents)
         self._save_sheets(found, stage.size, "last")
         self.log.write("end", step=self.step, seconds=self.seconds, size=stage.size, **found.figures)
         self.save()
@@ -259,6 +270,7 @@ class CodecTrainer:
         tensors |= checkpoints.optimizer_tensors("judge_optimizer", self.judge_optimizer)
         numbers = {
             "step": self.step, "seconds": self.seconds, "updates": self.average.num_updates, "feed": self.feed.state,
+            "latents": latents.entries(self.average.model),
         }  # fmt: skip
         checkpoints.save_state(self.settings.state_folder, tensors, numbers)
 
@@ -271,6 +283,7 @@ class CodecTrainer:
         checkpoints.restore_optimizer("judge_optimizer", self.judge_optimizer, tensors)
         self.step, self.earlier_seconds = numbers["step"], numbers["seconds"]
         self.average.num_updates = numbers["updates"]
+        latents.take_entries(self.average.model, numbers.get("latents", {}))
         return numbers["feed"]
 
     @property

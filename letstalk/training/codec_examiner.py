@@ -14,6 +14,7 @@ from letstalk.models.autoencoder import Decoded, ReferenceAutoencoder
 from letstalk.runtime import numpy_generator
 from letstalk.training.augment import plain_input
 from letstalk.training.batch import PairBatch
+from letstalk.training.codec_following import FollowingExam
 from letstalk.training.codec_settings import CodecTraining
 from letstalk.training.codec_task import transferred
 from letstalk.training.codec_validation import averages, decoded_figures, picture_figures, reading_figures
@@ -22,6 +23,7 @@ from letstalk.training.pair_feed import clips_of
 from letstalk.training.pair_pool import draw_batch
 from letstalk.training.readings import READING_NAMES
 from letstalk.training.sheets import load_portraits
+from letstalk.training.strangers import Reader
 
 ROWS_PER_CLIP = 4
 SHEET_ROWS = 6
@@ -40,8 +42,8 @@ class Examination:
 class CodecExaminer:
     """Held-out people, rendered once for each picture size."""
 
-    def __init__(self, settings: CodecTraining, device: torch.device) -> None:
-        self.settings, self.device = settings, device
+    def __init__(self, settings: CodecTraining, device: torch.device, reader: Reader) -> None:
+        self.settings, self.device, self.reader = settings, device, reader
         self._clips: dict[int, list[PairClip]] = {}
 
     def clips(self, size: int) -> list[PairClip]:
@@ -75,8 +77,10 @@ class CodecExaminer:
     def examine(self, model: ReferenceAutoencoder, size: int) -> Examination:
         rows: list[dict[str, Tensor]] = []
         latents, landmarks, readings, truths = [], [], [], []
+        following = FollowingExam(self.reader)
         for batch in self.batches(size):
             own, transfer, found = decode_both(model, batch)
+            following.add(model, batch, transfer, found)
             figures = picture_figures(batch.pictures[:, 1], batch, "static") | decoded_figures(own, batch)
             rows.append(figures | decoded_figures(transfer, batch, "transfer_"))
             geometry = model.read_geometry(found.flatten(0, 1))
@@ -85,7 +89,7 @@ class CodecExaminer:
             truths.append(batch.readings.flatten(0, 1))
             latents.append(found.flatten(0, 1))
         figures = averages(rows) | {"landmarks": float(torch.cat(landmarks).mean())}
-        figures |= reading_figures(torch.cat(readings), torch.cat(truths))
+        figures |= reading_figures(torch.cat(readings), torch.cat(truths)) | following.figures()
         sheet = self.sheet_batch(size)
         return Examination(figures, sheet, *decode_both(model, sheet)[:2], torch.cat(latents))
 

@@ -22,6 +22,7 @@ MOTION_WEIGHTS = {"flow": 3.0, "visibility": 0.05, "smoothness": 0.2}
 GEOMETRY_WEIGHTS = {**LATENT_WEIGHTS, **MOTION_WEIGHTS}
 PICTURE_WEIGHTS = {"pixels": 1.0, "gradients": 1.0, "painting": 0.01}
 JUDGE_WEIGHTS = {"adversary": 0.02, "matching": 0.5}
+READER_WEIGHTS = {"reader": 0.01}  # at 0.05 its slope on the motion branch is five times that of the pixels
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Stage:
     picture_mouth_weight: float = 4.0
     picture_eyes_weight: float = 2.0
     transfer_share: float = 0.25  # rows decoded from another person's change of latents
+    stranger_share: float = 0.25  # where the reader judges: so many rows more, decoded from a stranger's change
     latent_noise: float = 0.05  # largest, in standard deviations of the latents
     judge_from: float = 1.0  # share of the stage after which the judge joins; 1 never
     clean_share: float = 0.25  # rows without appearance augmentation
@@ -49,22 +51,33 @@ class Stage:
     def __post_init__(self) -> None:
         object.__setattr__(self, "weights", MappingProxyType(dict(self.weights)))
 
+    @property
+    def asks_reader(self) -> bool:
+        return "reader" in self.weights
+
 
 def standard_stages() -> tuple[Stage, ...]:
-    """The whole way from nothing to a shipped encoder and its 256 decoder."""
+    """The whole way from nothing to a shipped encoder and its 256 decoder.
+
+    The encoder is final before pictures grow: from there every step goes to the decoder, and whoever trains on latents
+    may begin.
+    """
     geometry = Stage("geometry", 0.22, 128, GEOMETRY_WEIGHTS, 1e-3)
     lips = replace(geometry, name="lips", share=0.18, learning_rate=8e-4, mouth_weight=18.0, eyes_weight=8.0)
     pictures = replace(
-        lips, name="pictures", share=0.20, weights={**GEOMETRY_WEIGHTS, **PICTURE_WEIGHTS}, paints=True,
+        lips, name="pictures", share=0.12, weights={**GEOMETRY_WEIGHTS, **PICTURE_WEIGHTS}, paints=True,
         learning_rate=6e-4,
     )  # fmt: skip
-    fine = replace(pictures, name="fine", share=0.20, size=256, max_references=2, learning_rate=4e-4)
-    joint_weights = {**GEOMETRY_WEIGHTS, **PICTURE_WEIGHTS, **JUDGE_WEIGHTS, "warp": 0.5, "flow": 1.0}
+    together = {**GEOMETRY_WEIGHTS, **PICTURE_WEIGHTS, **READER_WEIGHTS, "warp": 0.5, "flow": 1.0}
     joint = replace(
-        fine, name="joint", share=0.20, weights=joint_weights, joint=True, max_references=3, learning_rate=2e-4,
-        judge_from=0.4,
+        pictures, name="joint", share=0.13, weights=together, joint=True, max_references=2, learning_rate=3e-4
+    )
+    decoding = {name: weight for name, weight in together.items() if name not in LATENT_WEIGHTS}
+    fine = replace(
+        joint, name="fine", share=0.35, size=256, weights={**decoding, **JUDGE_WEIGHTS}, freeze_encoder=True,
+        max_references=3, learning_rate=4e-4, judge_from=0.5,
     )  # fmt: skip
-    return (geometry, lips, pictures, fine, joint)
+    return (geometry, lips, pictures, joint, fine)
 
 
 def large_picture_stages() -> tuple[Stage, ...]:
@@ -80,9 +93,7 @@ def large_picture_stages() -> tuple[Stage, ...]:
 
 def decoder_stages() -> tuple[Stage, ...]:
     """More care for the decoder of a frozen encoder."""
-    joint = standard_stages()[-1]
-    weights = {name: value for name, value in joint.weights.items() if name not in LATENT_WEIGHTS}
-    return (replace(joint, name="decoder", share=1.0, weights=weights, freeze_encoder=True),)
+    return (replace(standard_stages()[-1], name="decoder", share=1.0),)
 
 
 def stages_without_flow_labels() -> tuple[Stage, ...]:

@@ -12,13 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from letstalk.models.autoencoder import Decoded, ReferenceAutoencoder
-from letstalk.models.encoder import Encoded
+from letstalk.models.encoder import Encoded, References
 from letstalk.models.motion import Motion
 from letstalk.training import losses
 from letstalk.training.batch import PairBatch
 from letstalk.training.codec_stages import Stage
 from letstalk.training.focus import focus_weights
 from letstalk.training.judge import PatchJudge
+from letstalk.training.strangers import Reader, Strangers, ask, read_transfer, reader_loss
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class StepInput:
     transfer: Tensor  # (B,) bool: decode from the partner's change of latents
     latent_noise: Tensor  # (B, C, 8, 8), in standard deviations of the latents
     judging: bool = False
+    strangers: Strangers | None = None  # where the stage asks the reader
 
 
 class StepOutput(NamedTuple):
@@ -47,11 +49,11 @@ def transferred(latents: Tensor, partner: Tensor, transfer: Tensor) -> Tensor:
 
 
 class CodecTask(nn.Module):
-    """The autoencoder and its losses. The judge is not part of it: it has its own optimiser."""
+    """The autoencoder and its losses. The judge is not part of it: it has its own optimiser. The reader is frozen."""
 
-    def __init__(self, model: ReferenceAutoencoder) -> None:
+    def __init__(self, model: ReferenceAutoencoder, reader: Reader | None = None) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.reader = model, reader
 
     def forward(self, given: StepInput, stage: Stage, judge: PatchJudge | None = None) -> StepOutput:
         batch, model = given.batch, self.model
@@ -82,6 +84,8 @@ class CodecTask(nn.Module):
             found |= self._picture_losses(batch, decoded, stage)
             if judge is not None and given.judging:
                 found |= _judge_losses(judge, decoded.pictures, batch.pictures[:, 0])
+            if stage.asks_reader:
+                found["reader"] = self._reader_loss(given, latents, references, stage)
         return StepOutput(found, decoded, motions)
 
     def encode(self, views: Tensor, frozen: bool) -> Encoded:
@@ -97,6 +101,15 @@ class CodecTask(nn.Module):
             "readings": losses.reading_loss(geometry, readings),
             "latent_size": losses.latent_size_loss(encoded.latents),
         }
+
+    def _reader_loss(self, given: StepInput, latents: Tensor, references: References, stage: Stage) -> Tensor:
+        """`latents` (B, F, C, 8, 8) of all frames, `references` of all rows."""
+        reader, who = self.reader, given.strangers
+        assert reader is not None and who is not None, f"stage {stage.name} asks a reader"
+        guide = References(*(part[who.rows, :1] for part in references))
+        decoded = self.model.decode(who.latents(latents), guide, stop_motion_gradient=not stage.joint)
+        found, confidence = read_transfer(reader, decoded, given.batch, who, who.jitter)
+        return reader_loss(found, confidence, ask(reader, given.batch, who))
 
     @staticmethod
     def _motion_losses(batch: PairBatch, motions: list[Motion], stage: Stage) -> dict[str, Tensor]:
