@@ -79,3 +79,56 @@ def films(
     settings = FilmSettings(seed=seed, num_frames=frames, procedural=procedural, voices=voice_names(engines))
     for rendered in render_films(FilmJob(out, settings, check_split(split), number, assets, workers)):
         typer.echo(f"film {rendered + 1} of {number}")
+
+
+@app.command()
+def talks(
+    out: Annotated[Path, typer.Option("--out", help="Folder of the talks; an interrupted one is continued.")],
+    number: Annotated[int, typer.Option("--talks", min=1, help="How many in all, 20 s each.")] = 900,
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "train",
+    engines: Annotated[
+        str, typer.Option(help="Voice engines: a list; 'installed'; or 'none' for nonsense syllables.")
+    ] = "installed",
+    workers: Annotated[int, typer.Option(min=1, help="Processes that speak.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, other talks.")] = 0,
+) -> None:
+    """Speak talks with the motion of a mouth, without pictures, for `letstalk train audio`."""
+    from letstalk.cli_synth import voice_names
+    from letstalk.synthetic.split import check_split
+    from letstalk.training.talks import TalkJob, TalkSettings, make_talks
+
+    settings = TalkSettings(seed=seed, voices=voice_names(engines))
+    for made in make_talks(TalkJob(out, settings, check_split(split), number, workers)):
+        typer.echo(f"talk {made + 1} of {number}")
+
+
+@app.command()
+def audio(
+    talks_folders: Annotated[list[Path], typer.Option("--talks", help="Folder of talks; may be given several times.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of weights, state and log.")],
+    validation: Annotated[Path | None, typer.Option(help="Talks of voices that are never trained on.")] = None,
+    recordings: Annotated[Path | None, typer.Option(help="Real speech to measure on; never trained on.")] = None,
+    minutes: Annotated[float | None, typer.Option(min=0.01, help="End by the clock ...")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="... or by steps.")] = None,
+    init: Annotated[Path | None, typer.Option(help="Audio encoder to begin with.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the state in the folder.")] = False,
+    rows: Annotated[int, typer.Option(min=1, help="Windows in a step.")] = 8,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of the network.")] = 1,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, another run.")] = 0,
+) -> None:
+    """Pre-train the audio encoder on talks. Stop it at any time; --resume goes on."""
+    from letstalk.runtime import CancelToken
+    from letstalk.training.audio import AudioTrainer
+    from letstalk.training.audio_settings import AudioTraining
+    from letstalk.training.run import stopped_by_signals
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    settings = AudioTraining(
+        out=out, talks=tuple(map(str, talks_folders)), validation=validation, recordings=recordings, minutes=minutes,
+        steps=steps, init=init, resume=resume, rows=rows, threads=threads, device=device, seed=seed,
+    )  # fmt: skip
+    cancel = CancelToken()
+    trainer = AudioTrainer(settings)
+    with stopped_by_signals(cancel):
+        trainer.run(cancel)

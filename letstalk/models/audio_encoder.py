@@ -173,7 +173,8 @@ class MelAudioEncoder(AudioEncoder):
 
     def encode_features(self, features: Tensor) -> Tensor:
         """Features of `mel.features` (B, past + 4 F + future hops, 81) -> tokens (B, F, N, Da)."""
-        x = self.stem(features.to(self.dtype).transpose(1, 2)).transpose(1, 2)  # (B, hops, hop_width)
+        centred = 2 * features.to(self.dtype) - 1  # silence must not be all zeros: norms would blow up what is left
+        x = self.stem(centred.transpose(1, 2)).transpose(1, 2)  # (B, hops, hop_width)
         for block in self.hop_blocks:
             x = block(x)
         x = self.fold(F.gelu(x).transpose(1, 2)).transpose(1, 2)  # (B, past + F + future frames, frame_width)
