@@ -75,13 +75,15 @@ class LinearAttention(SpatialAttention):
 
     def summarise(self, k: Tensor, v: Tensor) -> Tensor:
         values = F.pad(v.float(), (0, 1), value=1.0)  # (B, F, L, H, E + 1)
-        return torch.matmul(k.relu().movedim(-3, -1), values.transpose(-3, -2))
+        with torch.autocast(k.device.type, enabled=False):  # which would sum in half precision
+            return torch.matmul(k.relu().movedim(-3, -1), values.transpose(-3, -2))
 
     def join(self, summary: Tensor, elsewhere: Tensor) -> Tensor:
         return summary + elsewhere.float()
 
     def read(self, q: Tensor, summary: Tensor) -> Tensor:
-        sums = torch.matmul(q.relu().transpose(-3, -2), summary)  # (B, F, H, L, E + 1)
+        with torch.autocast(q.device.type, enabled=False):
+            sums = torch.matmul(q.relu().transpose(-3, -2), summary)  # (B, F, H, L, E + 1)
         return (sums[..., :-1] / (sums[..., -1:] + SUM_EPSILON)).transpose(-3, -2)
 
 

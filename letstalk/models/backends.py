@@ -74,12 +74,13 @@ def _refusal(
     """Why the backend cannot compute, as the first line of its own message; None when it can."""
     if device.type == "cpu":
         dtype = torch.float32  # as SoftmaxKernel computes there
-    q = torch.zeros(1, 8, 2, head_width, device=device, dtype=dtype)
-    mask = torch.ones(1, 1, 1, 8, device=device, dtype=torch.bool) if masked else None
+    q = torch.zeros(1, 16, 2, head_width, device=device, dtype=dtype)
+    k = torch.zeros(1, 25, 2, head_width, device=device, dtype=dtype)  # odd: some kernels want masks of 8 n columns
+    mask = torch.ones(1, 1, 1, 25, device=device, dtype=torch.bool) if masked else None
     try:
         # The context asks for packages and restores what other models of this process use.
         with attention_backend(backend):
-            dispatch_attention_fn(q, q, q, attn_mask=mask, backend=backend)
+            dispatch_attention_fn(q, k, k, attn_mask=mask, backend=backend)
     except REFUSALS as error:
         lines = str(error).strip().splitlines()
         return lines[0].rstrip(".: ") if lines else type(error).__name__

@@ -15,6 +15,7 @@ from letstalk.models.fusion import AUDIO_FUSIONS, PORTRAIT_FUSIONS, FusionShape
 
 NUM_MODULATIONS = 6  # shift, scale and gate of the spatial attention, then of the feed-forward
 SCALES = (1, 4)
+Modulation = tuple[Tensor, Tensor, Tensor]  # shift, scale, gate, each (B, F or 1, 1, D)
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,7 @@ class Block(nn.Module):
         x = torch.addcmul(x, gate, self.feed(modulate(x, shift, scale)))  # the clip's tokens only
         return x, None if joined is None else together[:, :, places:]
 
-    def look_around(
-        self, x: Tensor, modulation: tuple[Tensor, Tensor, Tensor], elsewhere: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def look_around(self, x: Tensor, modulation: Modulation, elsewhere: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The spatial step: x (B, F, L, D) after it, and the summary of its keys and values."""
         shift, scale, gate = modulation
         seen, summary = self.spatial(modulate(x, shift, scale), elsewhere)
@@ -87,10 +86,10 @@ class Block(nn.Module):
         tokens, summary = self.look_around(tokens[:, None], spatial)
         return tokens[:, 0], summary
 
-    def modulations(self, shared: Tensor) -> tuple[tuple[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]:
-        """Shift, scale, gate (B, F or 1, 1, D) of the spatial attention and of the feed-forward."""
-        rows = (shared + self.table)[:, :, :, None].unbind(2)
-        return rows[:3], rows[3:]
+    def modulations(self, shared: Tensor) -> tuple[Modulation, Modulation]:
+        """Of the spatial attention and of the feed-forward, from what all blocks share: (B, F or 1, 6, D)."""
+        shift, scale, gate, *feed = (shared + self.table)[:, :, :, None].unbind(2)
+        return (shift, scale, gate), (feed[0], feed[1], feed[2])
 
     def reset_gates(self) -> None:
         """The block starts as the identity: gates, `adapt` and cross-attention add nothing yet."""

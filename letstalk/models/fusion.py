@@ -41,10 +41,11 @@ class Fusion(nn.Module):
 
     joins: ClassVar[bool] = False  # its tokens travel with the clip's through the blocks
 
-    def prepare(self, tokens: Tensor, look_inwards: LookInwards) -> tuple[Tensor, Tensor]:
+    def prepare(self, tokens: Tensor, look_inwards: LookInwards | None = None) -> tuple[Tensor, Tensor]:
         """Tokens (n, L, D) of this depth -> what this block needs of them, and the tokens of the next depth.
 
-        Never depends on the clip: it is done once for as many denoising steps and chunks as the condition lasts.
+        Never depends on the clip: it is done once for as many denoising steps and chunks as the condition lasts. Only
+        the one-way scheme asks for `look_inwards`.
         """
         return tokens.new_empty(len(tokens), 0), tokens
 
@@ -62,7 +63,7 @@ class DirectFusion(Fusion):
         super().__init__()
         self.attention = CrossAttention(shape.width, shape.head_width)
 
-    def prepare(self, tokens: Tensor, look_inwards: LookInwards) -> tuple[Tensor, Tensor]:
+    def prepare(self, tokens: Tensor, look_inwards: LookInwards | None = None) -> tuple[Tensor, Tensor]:
         return self.attention.keys_values(tokens), tokens
 
     def cross(self, x: Tensor, guide: Tensor) -> Tensor:
@@ -74,7 +75,7 @@ class SiameseFusion(DirectFusion):
         super().__init__(shape)
         self.layer = SiameseLayer(shape)
 
-    def prepare(self, tokens: Tensor, look_inwards: LookInwards) -> tuple[Tensor, Tensor]:
+    def prepare(self, tokens: Tensor, look_inwards: LookInwards | None = None) -> tuple[Tensor, Tensor]:
         tokens = self.layer(tokens)
         return self.attention.keys_values(tokens), tokens
 
@@ -92,7 +93,8 @@ class OneWaySymbioticFusion(Fusion):
     def __init__(self, shape: FusionShape) -> None:
         super().__init__()
 
-    def prepare(self, tokens: Tensor, look_inwards: LookInwards) -> tuple[Tensor, Tensor]:
+    def prepare(self, tokens: Tensor, look_inwards: LookInwards | None = None) -> tuple[Tensor, Tensor]:
+        assert look_inwards is not None
         tokens, summary = look_inwards(tokens)
         return summary, tokens
 

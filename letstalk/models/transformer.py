@@ -8,7 +8,8 @@ Shapes: B samples, F chunk frames, M memory frames, P places (tokens of a frame)
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -144,8 +145,8 @@ class TalkingTransformer(ModelMixin, ConfigMixin):
         before the chunk, oldest first, with their own sound (B, M, N, Da), the std of the noise on them (B,) and which
         of them there are (B, M). controls (B, F, K): log-ratio amounts in the order of `control_names`, 0 = usual.
 
-        `prepare_portrait` and `prepare_memory` give caches that replace the portrait and the memory; the result is the
-        same. With learn_variance the result has 2 C channels.
+        `prepare_portrait` and `prepare_memory` give caches that replace the portrait and the memory with all that was
+        said about them; the result is the same. With learn_variance the result has 2 C channels.
         """
         if portrait_cache is None:
             assert portrait is not None, "give the portrait or its cache"
@@ -157,7 +158,7 @@ class TalkingTransformer(ModelMixin, ConfigMixin):
         num_frames, dtype = latents.shape[1], self.dtype_inside
         time = self.time(timestep if timestep.dim() == 2 else timestep[:, None])  # (B, F or 1, D)
         if self.controls is not None:
-            time = time + self.embed_controls(controls, controls_given, timestep)
+            time = time + self.controls(*self.known_controls(controls, controls_given, timestep))
         shared = self.modulation(F.silu(time)).unflatten(-1, (NUM_MODULATIONS, -1))  # (B, F or 1, 6, D)
 
         x = self.patch_in(patchify(latents.to(dtype), self.config["patch"]))  # (B, F, P, D)
@@ -168,8 +169,8 @@ class TalkingTransformer(ModelMixin, ConfigMixin):
 
         rotations = time_rotations(torch.arange(num_frames, device=x.device), self.config["head_width"])
         mask = self.time_mask(memory_cache.valid, num_frames)  # (B, 1, 1, 1 + M + F) or None
-        for depth, block in enumerate(self.blocks):
-            heard, sound = block.audio.prepare(sound, block.look_inwards)
+        for depth, block in enumerate(self.stack):
+            heard, sound = block.audio.prepare(sound)
             given = BlockInput(
                 shared, rotations, memory_cache.keys[:, depth], memory_cache.values[:, depth], mask,
                 portrait_cache.guides[:, depth], heard,
@@ -189,8 +190,8 @@ class TalkingTransformer(ModelMixin, ConfigMixin):
         clean = self.time(torch.zeros(1, 1, device=portrait.device))  # (1, 1, D)
         shared = self.modulation(F.silu(clean)).unflatten(-1, (NUM_MODULATIONS, -1))  # (1, 1, 6, D)
         guides = []
-        for block in self.blocks:
-            guide, tokens = block.portrait.prepare(tokens, lambda alone, at=block: at.look_inwards(alone, shared))
+        for block in self.stack:
+            guide, tokens = block.portrait.prepare(tokens, partial(block.look_inwards, modulation=shared))
             guides.append(guide)
         return PortraitCache(reference, start, torch.stack(guides, dim=1))
 
@@ -221,7 +222,7 @@ class TalkingTransformer(ModelMixin, ConfigMixin):
             rotations = torch.cat([rotations, time_rotations(before, head_width)])
         mask = None if valid is None else valid[:, None, None]
         keys, values = [], []
-        for block in self.blocks:
+        for block in self.stack:
             x, k, v = block.temporal.context(x, rotations, mask)
             keys.append(k)
             values.append(v)
@@ -239,17 +240,18 @@ class TalkingTransformer(ModelMixin, ConfigMixin):
         audio = given_or_null(audio.to(self.dtype_inside), given, self.null_audio)
         return self.audio_in(audio) + self.audio_places
 
-    def embed_controls(self, amounts: Tensor | None, given: Tensor | None, timestep: Tensor) -> Tensor:
-        """(B, F or 1, D); without amounts all of them are null."""
-        assert self.controls is not None
-        if amounts is None:
-            amounts = timestep.new_zeros(len(timestep), 1, len(self.config["control_names"]), dtype=torch.float32)
-            given = torch.zeros_like(amounts, dtype=torch.bool)
-        return self.controls(amounts, given)
+    def known_controls(
+        self, amounts: Tensor | None, given: Tensor | None, like: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """Amounts (B, F or 1, K) and which of them are given; without amounts none is."""
+        if amounts is not None:
+            return amounts, given
+        amounts = torch.zeros(len(like), 1, len(self.config["control_names"]), device=like.device)
+        return amounts, torch.zeros_like(amounts, dtype=torch.bool)
 
     def joined_tokens(self, portrait: Tensor, sound: Tensor) -> Tensor | None:
         """Tokens of the jointly symbiotic conditions, for each frame: (B, F, J, D); None when there are none."""
-        first: Any = self.blocks[0]
+        first = self.stack[0]
         joined = [sound] if first.audio.joins else []
         if first.portrait.joins:
             joined.append(portrait[:, None].expand(-1, sound.shape[1], -1, -1))
@@ -262,9 +264,14 @@ class TalkingTransformer(ModelMixin, ConfigMixin):
     def run_block(
         self, block: nn.Module, x: Tensor, joined: Tensor | None, given: BlockInput
     ) -> tuple[Tensor, Tensor | None]:
-        if self.gradient_checkpointing and torch.is_grad_enabled():
-            return self._gradient_checkpointing_func(block, x, joined, given)
+        checkpoint = self._gradient_checkpointing_func  # set by diffusers' enable_gradient_checkpointing
+        if self.gradient_checkpointing and checkpoint is not None and torch.is_grad_enabled():
+            return checkpoint(block, x, joined, given)
         return block(x, joined, given)
+
+    @property
+    def stack(self) -> list[Block]:
+        return cast("list[Block]", self.blocks)
 
     @property
     def dtype_inside(self) -> torch.dtype:
