@@ -85,6 +85,23 @@ class SynthesisBranch(nn.Module):
             with torch.no_grad():
                 head.bias[3 * head.out_channels // 4 :] = KEEP_AT_START
 
+    def begin_head(self, size: int) -> None:
+        """A head that has learnt nothing begins as that of half the size, if both stand on the same trunk.
+
+        Each of its pixels is painted as the square of pixels that took its place, from the mean of the moved pixels
+        under them: averaged down, the large picture is the small one, and the detail of the reference is added to it.
+        """
+        small, large = self.heads.get_submodule(str(size // 2)), self.heads.get_submodule(str(size))
+        assert isinstance(small, nn.Conv2d) and isinstance(large, nn.Conv2d)
+        if bool(large.weight.any()):
+            return
+        assert size // 4 >= TRUNK_SIDE, f"the heads of {size} and {size // 2} stand on different trunks"
+        side = size // 2 // TRUNK_SIDE
+        with torch.no_grad():
+            large.weight.copy_(_grown(small.weight, side))
+            if small.bias is not None and large.bias is not None:
+                large.bias.copy_(_repeated(small.bias.unflatten(0, (4, side, side)), 1).flatten())
+
     def forward(
         self,
         features: tuple[Tensor, Tensor],
@@ -114,3 +131,16 @@ class SynthesisBranch(nn.Module):
         change = F.pixel_shuffle(change, square_side)  # (N, 3, S, S)
         keep = F.pixel_shuffle(keep, square_side).sigmoid()  # (N, 1, S, S)
         return warped.float() + (1 - keep) * change, warped, keep
+
+
+def _grown(weight: Tensor, side: int) -> Tensor:
+    """A head's weight (4 s^2, w + 3 s^2, 3, 3) for squares of twice the side s, as `begin_head` says."""
+    wider = _repeated(weight.unflatten(0, (4, side, side)), 1).flatten(0, 2)  # (16 s^2, w + 3 s^2, 3, 3)
+    from_trunk, from_pixels = wider.tensor_split([weight.shape[1] - 3 * side**2], dim=1)
+    from_pixels = _repeated(from_pixels.unflatten(1, (3, side, side)), 2).flatten(1, 3) / 4
+    return torch.cat([from_trunk, from_pixels], dim=1)  # (16 s^2, w + 12 s^2, 3, 3)
+
+
+def _repeated(values: Tensor, dim: int) -> Tensor:
+    """Every entry twice along `dim` and the one after it."""
+    return values.repeat_interleave(2, dim).repeat_interleave(2, dim + 1)

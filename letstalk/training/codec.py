@@ -64,6 +64,9 @@ class CodecTrainer:
         if settings.init:
             checkpoints.load_weights(self.model, settings.init)
             latents.take_entries(self.model, latents.entries_beside(settings.init))
+        for stage in self.plan.stages:
+            if stage.head_only:
+                self.model.synthesis.begin_head(stage.size)
         self.reader = load_reader()
         self.task = self.launch.prepare(CodecTask(self.model, self.reader))
         self.average = WeightAverage(self.model)
@@ -142,8 +145,10 @@ class CodecTrainer:
         learns = next(self.model.encoder.parameters()).requires_grad
         if stage.freeze_encoder and learns and not latents.is_frozen(self.average.model):
             self._freeze_encoder(stage)
+        self.model.requires_grad_(not stage.head_only)
         for part in (self.model.encoder, self.model.geometry):
             part.requires_grad_(not stage.freeze_encoder)
+        self.model.synthesis.heads[str(stage.size)].requires_grad_(True)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(stage, within, self.step)
 

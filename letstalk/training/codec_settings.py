@@ -57,6 +57,10 @@ class CodecTraining:
     def state_folder(self) -> Path:
         return self.state or self.out / "state"
 
+    def capacity_at(self, size: int) -> int:
+        """Clips of large pictures take the place of four."""
+        return max(self.first_clips, self.capacity // 4) if size > 256 else self.capacity
+
     def rows_at(self, size: int) -> int:
         return self.rows if size <= 128 else self.fewer_rows
 

@@ -37,6 +37,7 @@ class Stage:
     paints: bool = False  # the synthesis branch runs
     joint: bool = False  # pictures push on motion and encoder too
     freeze_encoder: bool = False  # latents are final
+    head_only: bool = False  # so is all of the decoder but the last layer of this size
     max_references: int = 1
     mouth_weight: float = 5.0  # of the flow
     eyes_weight: float = 2.0
@@ -81,12 +82,17 @@ def standard_stages() -> tuple[Stage, ...]:
 
 
 def large_picture_stages() -> tuple[Stage, ...]:
-    """The 512 head from the same trunk; latents stay as they are."""
+    """The 512 head, after everything else.
+
+    Latents, motion and trunk are the 256 picture's: trained on large pictures alone they would paint small ones worse,
+    and on both in turn a step would cost five times as much. So 256 stays as it is to the last bit, and what a 512
+    picture has beyond it comes from the reference's own pixels and from this one layer.
+    """
     weights = {**PICTURE_WEIGHTS, **JUDGE_WEIGHTS}
     return (
         Stage(
-            "large", 1.0, 512, weights, 2e-4, paints=True, freeze_encoder=True, max_references=2, judge_from=0.5,
-            latent_noise=0.02,
+            "large", 1.0, 512, weights, 5e-4, paints=True, freeze_encoder=True, head_only=True, max_references=2,
+            judge_from=0.5, latent_noise=0.02,
         ),
     )  # fmt: skip
 

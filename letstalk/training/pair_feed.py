@@ -97,4 +97,6 @@ class PairFeed:
                 next(numbered)
             return numbered
 
-        return ClipPool(stream, PoolSettings(chosen.first_clips, chosen.capacity, chosen.clips_per_step), pool_step)
+        return ClipPool(
+            stream, PoolSettings(chosen.first_clips, chosen.capacity_at(size), chosen.clips_per_step), pool_step
+        )

@@ -122,6 +122,35 @@ def test_the_small_picture_has_the_motion_of_the_large_one(stirred_codec: Refere
     assert fine.pictures.shape[-1] == 512 and torch.equal(fine.motions[0].flow64, coarse.motions[0].flow64)
 
 
+def test_a_large_head_begins_as_the_small_one(stirred_codec: ReferenceAutoencoder) -> None:
+    """Untrained it returns the large reference; begun, its picture averaged down is the small picture."""
+    heads = stirred_codec.synthesis.heads
+    with torch.no_grad():
+        stirred_codec.motion.flow64.weight *= 0.1  # steep random flows are read differently on every grid
+        heads["512"].weight.zero_()
+        stirred_codec.synthesis.begin_head(512)
+        reference, target = pictures(1, 1, 3, 512, 512), pictures(2, 3, 512, 512, seed=1)
+        half = torch.nn.functional.avg_pool2d(reference[0], 2)[None]
+        latents = stirred_codec.encode(target)
+        large = stirred_codec.decode(latents, stirred_codec.encode_references(reference))
+        small = stirred_codec.decode(latents, stirred_codec.encode_references(half))
+    for name in ("pictures", "keep"):
+        found, expected = torch.nn.functional.avg_pool2d(getattr(large, name), 2), getattr(small, name)
+        assert (found - expected).abs().mean() < 2e-3
+    painted = (small.pictures - small.warped).abs().mean()
+    assert painted > 0.1  # there was something to take over
+    trained = heads["512"].weight.clone()
+    with torch.no_grad():
+        heads["256"].weight += 1
+        stirred_codec.synthesis.begin_head(512)
+    assert torch.equal(heads["512"].weight, trained), "what has been learnt is not begun again"
+
+
+def test_heads_on_different_trunks_do_not_follow_each_other(fresh_codec: ReferenceAutoencoder) -> None:
+    with pytest.raises(AssertionError, match="trunks"):
+        fresh_codec.synthesis.begin_head(256)
+
+
 def trained_parts(model: ReferenceAutoencoder, *, stop: bool) -> set[str]:
     """Names of the children that a loss on the picture alone gives a gradient."""
     model.train().zero_grad()

@@ -14,6 +14,7 @@ import torch
 
 from letstalk.errors import SettingsError
 from letstalk.models.autoencoder import ReferenceAutoencoder
+from letstalk.training import checkpoints
 from letstalk.training.codec import CodecTrainer, main
 from letstalk.training.codec_examiner import drive
 from letstalk.training.codec_settings import CodecTraining, read_arguments
@@ -98,6 +99,31 @@ def test_init_begins_with_given_weights_and_a_fresh_optimiser(tmp_path: Path) ->
     assert second.model.encoder_hash() == kept.encoder_hash() and second.step == 0
 
 
+def test_training_large_pictures_leaves_small_ones_as_they_are(tmp_path: Path) -> None:
+    """To the last bit, in what is trained and in what is saved; the large head starts as the small one and learns."""
+    codec = small_codec()
+    with torch.no_grad():
+        codec.synthesis.heads["256"].weight.normal_(0, 0.05)
+    codec.freeze_latents(torch.zeros(8), torch.ones(8), version=1)
+    checkpoints.save_weights(codec, tmp_path / "small")
+    chosen = settings(tmp_path / "run", plan="large", stage=None, steps=1, frames_per_clip=2, init=tmp_path / "small")
+    trainer = CodecTrainer(chosen, small_codec(seed=1))
+    begun = trainer.model.synthesis.heads["512"].weight.clone()
+    assert begun.any()
+    trainer.train_step(*trainer.plan.at(0.0))
+    trainer.feed.close()
+    trainer.save()
+    before = checkpoints.read_weights(tmp_path / "small")
+    for name, value in checkpoints.read_weights(tmp_path / "run" / "ema").items():
+        assert torch.equal(value, before[name]) or name.startswith("synthesis.heads.512."), name
+    ReferenceAutoencoder.from_pretrained(tmp_path / "run" / "ema").check_latents()
+    learning = {name for name, value in trainer.model.named_parameters() if value.requires_grad}
+    assert learning == {"synthesis.heads.512.weight", "synthesis.heads.512.bias"}
+    assert not torch.equal(trainer.model.synthesis.heads["512"].weight, begun)
+    sizes = [CodecTraining(out=tmp_path, steps=1, first_clips=8, capacity=64).capacity_at(size) for size in (256, 512)]
+    assert sizes == [64, 16]
+
+
 def test_arguments_become_settings() -> None:
     chosen = read_arguments(
         ["--minutes", "2.5", "--out", "runs/x", "--init", "w", "--fewer-rows", "4", "--procedural", "--voices", "a,b"]
@@ -128,3 +154,21 @@ def test_training_needs_nothing_of_the_app() -> None:
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     unwanted = {"gradio", "av", "librosa", "insightface", "typer", "pydantic", "moviepy", "matplotlib", "click"}
     assert not unwanted & set(found), unwanted & set(found)
+
+
+def test_a_final_encoder_stays_the_one_its_configuration_names(tmp_path: Path) -> None:
+    """From the first decoder step on, through a resumed slice and a run that begins with the weights."""
+    chosen = settings(tmp_path / "run", stage="fine", steps=2)
+    first = CodecTrainer(chosen, small_codec())
+    first.train_step(*first.plan.at(0.0))
+    first.feed.close()
+    first.save()
+    named = ReferenceAutoencoder.from_pretrained(tmp_path / "run" / "ema").config["latent_hash"]
+    assert named == first.average.model.encoder_hash() == first.model.encoder_hash()
+    CodecTrainer(replace(chosen, resume=True), small_codec(seed=99)).run()
+    later = settings(tmp_path / "later", plan="decoder", stage=None, steps=1, init=tmp_path / "run" / "ema")
+    CodecTrainer(later, small_codec(seed=99)).run()
+    for folder in ("run", "later"):
+        loaded = ReferenceAutoencoder.from_pretrained(tmp_path / folder / "ema")
+        loaded.check_latents()
+        assert loaded.config["latent_hash"] == named, folder
