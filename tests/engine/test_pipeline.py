@@ -52,7 +52,7 @@ def test_a_shipped_model_is_found_by_its_name(
 
 def test_a_missing_model_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(find, "resource_dir", lambda name: tmp_path / "none")
-    with pytest.raises(MissingAssetError, match="no model 'mini' on this machine.*letstalk train"):
+    with pytest.raises(MissingAssetError, match=r"no model 'mini' on this machine.*letstalk train"):
         LetsTalkPipeline.from_pretrained("mini")
     with pytest.raises(MissingAssetError, match="holds no saved pipeline"):
         LetsTalkPipeline.from_pretrained(tmp_path)

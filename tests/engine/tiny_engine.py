@@ -39,11 +39,19 @@ def tiny_pipeline(*, stirred: bool, **transformer: object) -> LetsTalkPipeline:
     )  # fmt: skip
     if stirred:
         generator = torch.Generator().manual_seed(5)
-        for network, size in ((talker, 0.15), (codec.motion, 0.02), (codec.synthesis, 0.02)):
-            initialise(network, torch.Generator().manual_seed(3))
-            with torch.no_grad():
-                for parameter in network.parameters():
-                    parameter += size * torch.randn(parameter.shape, generator=generator)
+        with torch.no_grad():
+            for parameter in talker.parameters():
+                parameter += 0.15 * torch.randn(parameter.shape, generator=generator)
+            for part in (codec.motion, codec.synthesis):
+                initialise(part, generator)
+            # So little that the picture stays a picture.
+            for head in (
+                codec.motion.flow16,
+                codec.motion.flow32,
+                codec.motion.flow64,
+                *codec.synthesis.heads.values(),
+            ):
+                head.weight *= 0.15
     return LetsTalkPipeline(talker, codec, encoder, make_scheduler("euler", 3.0))
 
 
