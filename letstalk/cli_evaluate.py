@@ -126,7 +126,9 @@ def _examine(order: SuiteOrder, as_json: bool) -> None:
     else:
         for line in table(report):
             print(line)
-        print(f"{'All bars passed.' if report.passed else 'A bar was missed.'} {report.about['seconds']} s")
+        print(
+            f"{'All bars passed.' if report.passed else 'A bar was missed.'} {report.about['cpu_seconds']} CPU seconds."
+        )
     if not report.passed:
         raise typer.Exit(EXIT_BAR_MISSED)
 

@@ -117,9 +117,10 @@ def telling_moments(driver: Performer) -> list[int]:
 
 def figures_of(rows: list[dict[str, Any]], seed: int) -> tuple[Figure, ...]:
     def line(name: str, words: str) -> Figure:
-        return figure(words, [float(row[name]) for row in rows], "", BARS.get(name), seed=seed)
+        # A portrait that stands still has r = 0 and spread = 0; its face is seen all the same.
+        still = None if name == "confidence" else [0.0]
+        return figure(words, [float(row[name]) for row in rows], "", BARS.get(name), still, seed=seed)
 
-    # A portrait that stands still has r = 0 and spread = 0: the bound from below of every line.
     return (
         line("follows", f"share with r >= {GOOD_R}, spread >= {GOOD_SPREAD}"),
         line("gap_r", "mouth gap follows the driver, r"),

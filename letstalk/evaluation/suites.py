@@ -44,12 +44,18 @@ def run_suite(order: SuiteOrder, progress: Progress = lambda done, total: None) 
     device, dtype = plan.apply()
     coder = Coder(load_autoencoder(order.weights, device, dtype))
     about: dict[str, Any] = {
-        "version": VERSION, "torch": _torch_version(), "runtime": plan.to_dict(),
-        "weights": weights_hash(order.weights), "latents": coder.model.encoder_hash(), "benchmark": benchmark_hash(), "examination": asdict(order.chosen),
-    }  # fmt: skip
-    started = time.monotonic()
+        "version": VERSION,
+        "torch": _torch_version(),
+        "runtime": plan.to_dict(),
+        "weights": weights_hash(order.weights),
+        "latents": coder.model.encoder_hash(),
+        "benchmark": benchmark_hash(),
+        "examination": asdict(order.chosen),
+    }
+    started, computed = time.monotonic(), time.process_time()
     report = _run(order, coder, about, progress)
     about["seconds"] = round(time.monotonic() - started, 1)
+    about["cpu_seconds"] = round(time.process_time() - computed, 1)
     if order.out is not None:
         report.write(order.out)
     return report

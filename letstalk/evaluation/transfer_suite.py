@@ -79,24 +79,22 @@ def transfer_row(
     clip = driven.clip
     guide = coder.guide(driven.calm)
     made = coder.drive(guide, driver.frames, driver.calm)
-    own = coder.decode(coder.encode(driven.frames), guide)
-
     # Frames next to the reference are easy for every method; the series below keeps them, pictures do not.
     far = np.abs(driven.at - calm_at) >= gap_frames(clip.num_frames)[0]
     truth, head = driven.frames[far], clip.head_mask[driven.at[far]]
+    own = coder.decode(coder.encode(truth), guide)
     mouth = mouth_masks(clip, driven.at[far])
     row: dict[str, Any] = {
         "performance": driver.clip.name.removesuffix("-b"), "driver": driver.clip.name, "driven": clip.name,
         "reference_frame": calm_at, "speaks": speaks(driver.clip.labels["mouth_gap"][driver.at]),
     }  # fmt: skip
     copies = np.broadcast_to(driven.calm, truth.shape)
-    for suffix, pictures in (("", made[far]), ("_own", own[far]), ("_static", copies)):
+    for suffix, pictures in (("", made[far]), ("_own", own), ("_static", copies)):
         row[f"head_db{suffix}"] = float(psnr_db(pictures, truth, head).mean())
         row[f"mouth_db{suffix}"] = float(psnr_db(pictures, truth, mouth).mean())
     readings = reader.read(made)
     row |= followed(readings, driver.readings, "")
     row |= followed(driven.readings, driver.readings, "_truth")
-    row |= followed(reader.read(np.repeat(driven.calm, len(made), 0)), driver.readings, "_static")
     row["confidence"] = float(readings.confidence.mean())
     return row
 
@@ -140,8 +138,8 @@ def figures_of(rows: list[dict[str, Any]], seed: int) -> tuple[Figure, ...]:
 
     def follows(name: str, words: str) -> Figure:
         spoken = name.startswith("gap")
-        bounds = [by_performance(f"{name}_{bound}", spoken) for bound in ("static", "truth")]
-        return figure(words, by_performance(name, spoken), "", BARS.get(name), *bounds, seed=seed)
+        truth = by_performance(f"{name}_truth", spoken)  # who stands still has r = 0 and spread = 0
+        return figure(words, by_performance(name, spoken), "", BARS.get(name), [0.0], truth, seed)
 
     return (
         *plain("head", "head"),
