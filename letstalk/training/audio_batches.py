@@ -1,4 +1,4 @@
-"""Windows of talks as microphones hear them: another level, another response, other sounds in the room, an offset.
+"""Windows of talks as microphones hear them: another level, other sounds in the room, an offset.
 
 A batch is a function of the talks, the seed and the step.
 """
@@ -14,9 +14,10 @@ from torch import Tensor
 
 from letstalk.models import mel
 from letstalk.runtime import numpy_generator
-from letstalk.synthetic.voice.channel import equalise
 from letstalk.training.talks import Talk
 from letstalk.types import SAMPLES_PER_FRAME
+
+_LOUDNESS_SAMPLES = mel.SMOOTHING_HOPS * mel.HOP_SAMPLES
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,6 @@ class HearingSettings:
     fresh_share: float = 0.4  # the recording begins with the window: silence before, nobody heard yet
     noise_share: float = 0.35  # another talk's noise (or music) lies under the voice
     snr_db: tuple[float, float] = (3.0, 30.0)
-    equaliser_share: float = 0.3
     gain_db: tuple[float, float] = (-14.0, 8.0)
     offset_share: float = 0.1
     most_offset: float = 0.05
@@ -87,8 +87,6 @@ def _draw_row(
     if noises and random.random() < settings.noise_share:
         noise = noises[int(random.integers(len(noises)))]
         samples = _mixed(samples, _cut(noise, int(random.integers(noise.num_frames)), shape), settings, random)
-    if random.random() < settings.equaliser_share:
-        samples = equalise(samples, random, most_db=8.0)
     samples = np.clip(samples * 10 ** (random.uniform(*settings.gain_db) / 20), -1, 1)
     if random.random() < settings.offset_share:
         samples = samples + random.uniform(-1, 1) * settings.most_offset
@@ -130,8 +128,10 @@ def _mixed(voice: np.ndarray, noise: np.ndarray, settings: HearingSettings, rand
 
 
 def _earlier_loudness(samples: Tensor, fresh: Tensor, settings: HearingSettings, random: np.random.Generator) -> Tensor:
-    """(B,) dB: what the ear had heard before the window. Like the window's own, or nothing yet."""
-    floor = torch.full((samples.shape[0],), mel.LOUDNESS_FLOOR_DB)
-    _, track = mel.features(samples, floor)
+    """(B,) dB: what the ear had heard before the window. Like the loudest 100 ms of it, or nothing yet."""
+    steady = samples - samples.mean(1, keepdim=True)
+    pieces = steady.unfold(1, _LOUDNESS_SAMPLES, _LOUDNESS_SAMPLES)
+    loudest_db = 10 * pieces.square().mean(-1).amax(1).clamp_min(1e-9).log10()
     offset = torch.from_numpy(random.uniform(*settings.earlier_loudness_db, samples.shape[0])).float()
-    return torch.where(fresh, floor, (track.amax(1) + offset).clamp_min(mel.LOUDNESS_FLOOR_DB))
+    earlier = (loudest_db + offset).clamp_min(mel.LOUDNESS_FLOOR_DB)
+    return torch.where(fresh, torch.full_like(earlier, mel.LOUDNESS_FLOOR_DB), earlier)

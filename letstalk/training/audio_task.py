@@ -18,8 +18,11 @@ from letstalk.training.talks import MOTION_NAMES
 
 LOSS_WEIGHTS = {"motion": 1.0, "velocity": 0.5, "viseme": 0.5, "speaking": 0.5}
 # Of the motion's channels; contacts are what a viewer sees first.
-CHANNEL_WEIGHTS = {"mouth-open": 2.0, "lip-seal": 2.0, "mouth-pursing": 1.5, "stress": 0.5}
+CHANNEL_WEIGHTS = {"mouth-open": 2.0, "lip-seal": 4.0, "mouth-pursing": 1.5, "stress": 0.5}
 LABEL_SMOOTHING = 0.05
+MOST_WARP = 0.12
+MOST_RESPONSE_DB, RESPONSE_KNOTS, RESPONSE_SHARE = 8.0, 6, 0.5
+MOST_MASKED, MASK_SHARE = 10, 0.5
 
 
 @dataclass(frozen=True)
@@ -82,18 +85,23 @@ def hearing_losses(heard: Heard, batch: AudioBatch, motion_std: Tensor) -> dict[
 
 
 def disguise(features: Tensor, draw: Draw) -> Tensor:
-    """Other throats and other microphones: bands move along frequency by up to 12 %, some are taken away.
+    """Other throats and other microphones: bands move along frequency by up to 12 %, a smooth response of some decibels
+    lies over them, some are taken away.
 
     Band masks after SpecAugment (Park et al., 2019); the last feature is no band and stays.
     """
     bands, rest = features[..., : mel.NUM_BANDS], features[..., mel.NUM_BANDS :]
     rows = bands.shape[0]
     place = torch.arange(mel.NUM_BANDS, device=bands.device, dtype=torch.float32)
-    factor = 1 + draw.uniform(rows, 1, low=-0.12, high=0.12)
+    factor = 1 + draw.uniform(rows, 1, low=-MOST_WARP, high=MOST_WARP)
     source = (place * factor).clamp(0, mel.NUM_BANDS - 1)  # (B, 80)
     weights = (1 - (source[:, None, :] - place[None, :, None]).abs()).clamp_min(0)  # (B, 80 from, 80 to)
     moved = bands @ weights
-    start, width = draw.uniform(rows, 2, high=mel.NUM_BANDS), draw.uniform(rows, 2, high=10)
+    knots = draw.uniform(rows, 1, RESPONSE_KNOTS, low=-MOST_RESPONSE_DB, high=MOST_RESPONSE_DB) / mel.RANGE_DB
+    knots = knots * draw.chance(rows, RESPONSE_SHARE)[:, None, None]
+    response = F.interpolate(knots, mel.NUM_BANDS, mode="linear", align_corners=True)  # (B, 1, 80)
+    moved = torch.where(moved > 0, (moved + response).clamp(0, 1), 0.0)  # what was silent stays so
+    start, width = draw.uniform(rows, 2, high=mel.NUM_BANDS), draw.uniform(rows, 2, high=MOST_MASKED)
     masked = (place >= start[..., None]) & (place < (start + width)[..., None])  # (B, 2, 80)
-    used = draw.chance(rows, 0.5)[:, None]
-    return torch.cat([moved * ~(masked.any(1) & used)[:, None], rest], -1)
+    masked = masked.any(1) & draw.chance(rows, MASK_SHARE)[:, None]
+    return torch.cat([moved * ~masked[:, None], rest], -1)
