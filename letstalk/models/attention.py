@@ -5,6 +5,8 @@ Shapes: B samples, F frames, P places of a frame, L tokens, H heads of width E, 
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -17,36 +19,43 @@ NORM_EPSILON = 1e-6
 SUM_EPSILON = 1e-6
 
 
-def unit_rms(x: Tensor, gain: Tensor) -> Tensor:
-    """RMS norm over the last axis, computed and returned in float32: whatever is summed next is summed there too."""
+def unit_rms(x: Tensor, size: Tensor | None = None) -> Tensor:
+    """RMS norm over the last axis, computed and returned in float32: whatever is summed next is summed there too.
+
+    `size` (..., 1) is the RMS of the result, else 1. What a gain for each channel could add, the projection learns.
+    """
     x = x.float()
-    return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + NORM_EPSILON) * gain.float()
+    factor = torch.rsqrt(x.square().mean(-1, keepdim=True) + NORM_EPSILON)
+    return x * (factor if size is None else factor * size.float())
 
 
 class HeadProjection(nn.Module):
     """Tokens (..., D) -> queries, keys, values (..., H, E) in one product; q and k have RMS 1 in float32.
 
-    Without the norm ReLU attention overflows in half precision and softmax attention saturates.
+    Without the norm ReLU attention overflows in half precision and softmax attention saturates. `sharpen` learns the
+    size of each head's queries and keys: softmax needs a temperature, linear attention divides it out.
     """
 
-    def __init__(self, width: int, head_width: int) -> None:
+    def __init__(self, width: int, head_width: int, *, sharpen: bool) -> None:
         super().__init__()
         self.heads = (3, exact_div(width, head_width), head_width)
         self.qkv = nn.Linear(width, 3 * width, bias=False)
-        self.gain = nn.Parameter(torch.ones(2, 1, head_width))
+        self.size = nn.Parameter(torch.ones(2, self.heads[1], 1)) if sharpen else None
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         qkv = self.qkv(x).unflatten(-1, self.heads)  # (..., 3, H, E)
-        q, k = unit_rms(qkv[..., :2, :, :], self.gain).unbind(-3)
+        q, k = unit_rms(qkv[..., :2, :, :], self.size).unbind(-3)
         return q, k, qkv[..., 2, :, :]
 
 
 class SpatialAttention(nn.Module):
     """Attention inside each frame. What keys and values amount to is a value, so other tokens' can be joined to it."""
 
+    needs_temperature: ClassVar[bool]
+
     def __init__(self, width: int, head_width: int) -> None:
         super().__init__()
-        self.project = HeadProjection(width, head_width)
+        self.project = HeadProjection(width, head_width, sharpen=self.needs_temperature)
         self.out = nn.Linear(width, width)
 
     def forward(self, x: Tensor, elsewhere: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -73,6 +82,8 @@ class LinearAttention(SpatialAttention):
     its size does not depend on the number of tokens, and summaries add.
     """
 
+    needs_temperature = False
+
     def summarise(self, k: Tensor, v: Tensor) -> Tensor:
         values = F.pad(v.float(), (0, 1), value=1.0)  # (B, F, L, H, E + 1)
         with torch.autocast(k.device.type, enabled=False):  # which would sum in half precision
@@ -89,6 +100,8 @@ class LinearAttention(SpatialAttention):
 
 class SoftmaxAttention(SpatialAttention):
     """Softmax attention. A summary is the keys and values themselves, (B, F, L, 2, H, E); summaries are joined in L."""
+
+    needs_temperature = True
 
     def __init__(self, width: int, head_width: int) -> None:
         super().__init__(width, head_width)
@@ -114,7 +127,7 @@ class TemporalAttention(nn.Module):
     def __init__(self, width: int, head_width: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width, eps=NORM_EPSILON)
-        self.project = HeadProjection(width, head_width)
+        self.project = HeadProjection(width, head_width, sharpen=True)
         self.kernel = SoftmaxKernel()
         self.adapt = nn.Linear(width, width)
 

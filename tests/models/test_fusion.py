@@ -130,7 +130,8 @@ def naive_spatial(block: Block, clip: Tensor, portrait: Tensor, shared: tuple[Te
     qkv = F.linear(torch.cat(normed, dim=2), project.qkv.weight.double()).unflatten(-1, project.heads)
     q, k, v = qkv.movedim(-3, 0).transpose(3, 4)  # (B, F, H, P + L, E) each
     q, k = (x * (x.square().mean(-1, keepdim=True) + 1e-6).rsqrt() for x in (q, k))
-    q, k = q * project.gain[0].double(), k * project.gain[1].double()
+    if project.size is not None:
+        q, k = q * project.size[0, :, None].double(), k * project.size[1, :, None].double()
     allowed = torch.ones(q.shape[-2], q.shape[-2], dtype=torch.bool)
     allowed[places:, :places] = False
     if isinstance(block.spatial, LinearAttention):
