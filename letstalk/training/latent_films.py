@@ -19,6 +19,7 @@ from torch import Tensor
 
 from letstalk.errors import InputError, SettingsError
 from letstalk.models.autoencoder import ReferenceAutoencoder
+from letstalk.models.loading import load_autoencoder
 from letstalk.models.warp import identity_grid, sample
 from letstalk.runtime import CancelToken, numpy_generator, torch_generator
 from letstalk.synthetic.data.workers import in_workers
@@ -143,7 +144,7 @@ def _encode(codec: ReferenceAutoencoder, pictures: Tensor) -> Tensor:
 @dataclass(frozen=True)
 class LatentJob:
     films: Path  # of films.FilmJob
-    codec: Path  # folder of a finished autoencoder
+    codec: Path | None  # folder of a finished autoencoder; None for the shipped one
     out: Path
     settings: LatentSettings
     num_workers: int = 1
@@ -157,15 +158,12 @@ class LatentJob:
 
 
 @lru_cache(maxsize=1)
-def finished_codec(folder: Path) -> ReferenceAutoencoder:
-    """Refused while its latents are not final: what is encoded now would be worth nothing tomorrow."""
-    if not (folder / "config.json").is_file():
-        raise InputError(f"{folder} holds no autoencoder.", "Give a folder that `letstalk train codec` wrote.")
-    codec = ReferenceAutoencoder.from_pretrained(folder)
+def finished_codec(folder: Path | None) -> ReferenceAutoencoder:
+    """None is the shipped one. Refused while its latents are not final: what is encoded now would soon be worthless."""
+    codec = load_autoencoder(folder)
     if not codec.config["latent_hash"]:
         raise InputError(f"The autoencoder in {folder} is not finished.", "Let its training freeze the latents first.")
-    codec.check_latents()
-    return codec.eval()
+    return codec
 
 
 def latent_path(folder: Path, number: int) -> Path:

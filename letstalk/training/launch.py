@@ -4,12 +4,13 @@ difference.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from importlib.util import find_spec
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from letstalk.runtime import has_fast_bf16, pick_device
 
@@ -40,6 +41,14 @@ class Launch:
     def autocast(self) -> AbstractContextManager[Any]:
         """Weights and optimiser stay float32; convolutions run in bfloat16 where that is fast."""
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16)
+
+    def attention(self) -> AbstractContextManager[Any]:
+        """On a CPU, the plain kernel: the backward of the flash one takes a third of the step where a sequence has few
+        tokens.
+        """
+        if self.device.type == "cpu":
+            return sdpa_kernel(SDPBackend.MATH)
+        return nullcontext()
 
     def backward(self, loss: Tensor) -> None:
         if self._accelerator:

@@ -76,8 +76,9 @@ class FilmShelf:
             self._loudness[number] = mel.features(sound, torch.full((1,), mel.LOUDNESS_FLOOR_DB))[1][0]
         return float(self._loudness[number][frame * mel.HOPS_PER_FRAME - 1])
 
-    def batch(self, shape: WindowShape, num_chunks: int, rows: int, seed: tuple[int, ...]) -> TalkBatch:
-        random = numpy_generator(seed[0], "talk", *seed[1:])
+    def batch(self, shape: WindowShape, num_chunks: int, rows: int, seed: tuple[int | str, ...]) -> TalkBatch:
+        first, *stream = seed
+        random = numpy_generator(int(first), "talk", *stream)
         num_frames = num_chunks * shape.chunk_frames
         usable = [number for number, film in enumerate(self.films) if film.num_frames >= num_frames]
         if not usable:
@@ -122,7 +123,7 @@ def padded_slice(values: Tensor, first: int, end: int) -> Tensor:
 class TalkFeed:
     """Batches by step, the next one collected while the current one is computed."""
 
-    def __init__(self, shelf: FilmShelf, shape: WindowShape, rows: int, seed: tuple[int, ...]) -> None:
+    def __init__(self, shelf: FilmShelf, shape: WindowShape, rows: int, seed: tuple[int | str, ...]) -> None:
         self.shelf, self.shape, self.rows, self.seed = shelf, shape, rows, seed
         self._collector = ThreadPoolExecutor(1, thread_name_prefix="talk")
         self._next: tuple[tuple[int, int], Future[TalkBatch]] | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -22,6 +24,10 @@ class LatentReader:
     def __init__(self, codec: ReferenceAutoencoder, device: torch.device) -> None:
         self.codec = codec.requires_grad_(False).eval()
         torch.nn.Module.to(self.codec, device)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> LatentReader:
+        """Copies of a model that is being trained share what is frozen."""
+        return self
 
     def normalise(self, latents: Tensor) -> Tensor:
         """(..., C, h, w) raw -> normalised"""

@@ -23,7 +23,7 @@ from letstalk.training.talk_batch import TalkBatch
 from letstalk.training.talk_losses import LatentReader, expression_errors
 from letstalk.training.talk_sampling import ChunkMaker, SamplingSettings
 
-LOSS_WEIGHTS = {"flow": 1.0, "motion": 0.5, "expression": 0.1}
+LOSS_WEIGHTS = {"flow": 1.0, "motion": 0.5, "expression": 1.0}
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import NamedTuple
+
 import pytest
 import torch
 
@@ -9,7 +12,9 @@ from letstalk.models.autoencoder import ReferenceAutoencoder
 from letstalk.models.warp import identity_grid, sample
 from letstalk.synthetic.controls import NUM_LANDMARKS
 from letstalk.training.batch import PairBatch
+from letstalk.training.films import FilmJob, FilmSettings, render_films
 from letstalk.training.geometric import PlaneMap
+from letstalk.training.latent_films import LatentJob, LatentSettings, encode_films
 from letstalk.training.readings import READING_NAMES
 
 
@@ -82,3 +87,28 @@ def pairs() -> PairBatch:
 @pytest.fixture
 def codec() -> ReferenceAutoencoder:
     return small_codec()
+
+
+FILM_SETTINGS = FilmSettings(num_frames=50, num_stills=2, procedural=True, idle_share=0.0, stylised_share=0.0)
+
+
+class Stores(NamedTuple):
+    """Folders that tests read and do not change."""
+
+    codec: Path  # a narrow autoencoder that is declared final
+    films: Path  # two of them
+    latents: Path
+
+
+@pytest.fixture(scope="session")
+def stores(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Stores:
+    root = tmp_path_factory.mktemp("stores")
+    found = Stores(root / "codec", root / "films", root / "latents")
+    codec = small_codec()
+    codec.freeze_latents(torch.zeros(8), torch.full((8,), 0.5), 1)
+    codec.save_pretrained(found.codec)
+    assert list(render_films(FilmJob(found.films, FILM_SETTINGS, "train", 2))) == [0, 1]
+    assert list(
+        encode_films(LatentJob(found.films, found.codec, found.latents, LatentSettings(num_frame_references=3)))
+    ) == [0, 1]
+    return found
