@@ -141,9 +141,10 @@ class TalkingTransformer(ModelMixin, ConfigMixin):
         """Latents (B, F, C, h, w) at noise level `timestep`, (B,) or (B, F), 0..1000 -> velocity (B, F, C, h, w).
 
         portrait (B, C, h, w): normalised z_ref, not a difference. audio (B, F, N, Da). Where `portrait_given` or
-        `audio_given` (B,) is False, learned nulls take their place everywhere. memory (B, M, C, h, w): the
-        differences of the frames before the chunk, oldest first, with their own sound (B, M, N, Da), the std of the
-        noise on them (B,) and which of them there are (B, M). controls (B, F, K): log-ratio amounts in the order of `control_names`, 0 = usual.
+        `audio_given` (B,) is False, learned nulls take their place everywhere. memory (B, M, C, h, w): differences of
+        the frames before the chunk, oldest first, with their own sound (B, M, N, Da), the std of the noise on them
+        (B,) and which of them there are (B, M). controls (B, F, K): log-ratio amounts in the order of
+        `control_names`, 0 = usual.
 
         `prepare_portrait` and `prepare_memory` give caches that replace the portrait and the memory with all that was
         said about them; the result is the same. With learn_variance the result has 2 C channels.
