@@ -52,7 +52,7 @@ def codec(
 def transfer(
     weights: WeightsOption = None,
     out: OutOption = None,
-    frame_step: StepOption = 2,
+    frame_step: StepOption = 3,
     seed: SeedOption = 0,
     dtype: DtypeOption = "float32",
     threads: ThreadsOption = None,
@@ -71,7 +71,7 @@ def portraits(
     folder: Annotated[Path, typer.Option("--portraits", help="Pictures; the face of each is found and framed.")],
     weights: WeightsOption = None,
     out: OutOption = None,
-    frame_step: StepOption = 2,
+    frame_step: StepOption = 3,
     seed: SeedOption = 0,
     dtype: DtypeOption = "float32",
     threads: ThreadsOption = None,

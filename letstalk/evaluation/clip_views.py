@@ -20,7 +20,7 @@ class Examination:
 
     seed: int = 0
     pairs_per_clip: int = 8  # for pictures; flow has the pairs that the benchmark labels
-    frame_step: int = 2  # series are made and read at every so many frames
+    frame_step: int = 3  # series are made and read at every so many frames
 
 
 def gap_frames(num_frames: int) -> tuple[int, int]:

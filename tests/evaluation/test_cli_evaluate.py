@@ -75,3 +75,10 @@ def test_a_video_goes_through_the_codec(
     assert code == 0 and "5 frames" in out and "PSNR" in out and (tmp_path / "out.mp4").is_file()
     code, _, err = run(capsys, *words, "--weights", weights, "--size", 300, "--threads", 1)
     assert code == 2 and "size 300" in err
+
+
+def test_help_names_the_suites(capsys: Capture) -> None:
+    _, out, _ = run(capsys, "--help")
+    assert "evaluate" in out and "codec" in out
+    _, out, _ = run(capsys, "evaluate", "--help")
+    assert all(suite in out for suite in ("codec", "transfer", "portraits"))
