@@ -131,11 +131,11 @@ def probe(
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option("--out", help="Folder of the video.")] = Path("out"),
+    out: Annotated[Path, typer.Option("--out", help="Folder of the videos.")] = Path("out"),
     assets: Annotated[Path | None, typer.Option(help="Asset pack; without it the one in the cache folder.")] = None,
 ) -> None:
-    """Render a talking person to demo.mp4, with sound."""
+    """Let sample portraits talk; while there is no trained model here, render a talking person."""
     from letstalk.demo import run_demo
 
-    result = run_demo(out, assets)
-    print(f"{result.video}: {result.duration_seconds:.1f} s, {result.person}")
+    for result in run_demo(out, assets):
+        print(f"{result.video}: {result.duration_seconds:.1f} s, {result.person}")

@@ -16,7 +16,7 @@ import typer
 if TYPE_CHECKING:
     from letstalk.engine.film import FilmResult
     from letstalk.engine.session import Session
-    from letstalk.runtime import CancelToken, RuntimePlan
+    from letstalk.runtime import CancelToken
     from letstalk.settings import Preset
     from letstalk.types import Audio
 
@@ -109,20 +109,12 @@ def run(order: Order, preset: Preset, machine: Machine) -> FilmResult:
 
     from letstalk.pipeline import LetsTalkPipeline
 
-    plan, overlap = split_threads(RuntimePlan.choose(machine.device, machine.dtype, machine.threads), machine.overlap)
+    plan, overlap = RuntimePlan.choose(machine.device, machine.dtype, machine.threads).side_by_side(machine.overlap)
     device, dtype = plan.apply()
     pipeline = LetsTalkPipeline.from_pretrained(folder, dtype=dtype).place(device, dtype)
     session = pipeline.session(pictures, preset.generation)
     show(f"Ready after {time.perf_counter() - begin:.1f} s on {plan.device} in {plan.dtype}.")
     return shoot(session, speech, order, overlap)
-
-
-def split_threads(plan: RuntimePlan, overlap: bool | None) -> tuple[RuntimePlan, bool]:
-    """Transformer and decoder side by side want half of the threads each; a single one is not shared."""
-    from dataclasses import replace
-
-    overlap = plan.num_threads > 1 if overlap is None else overlap
-    return (replace(plan, num_threads=max(1, plan.num_threads // 2)) if overlap else plan), overlap
 
 
 def shoot(session: Session, speech: Audio, order: Order, overlap: bool) -> FilmResult:

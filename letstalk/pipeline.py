@@ -99,6 +99,7 @@ class LetsTalkPipeline(DiffusionPipeline):
         except (OSError, ValueError, KeyError, RuntimeError, AttributeError, TypeError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
             raise MissingAssetError(f"The model in {folder} cannot be loaded ({reason}).", HOW_TO_GET_ONE) from error
+        pipeline._check_complete(folder)
         pipeline.autoencoder.check_latents()  # while the weights are as they were saved
         return pipeline.place(pipeline.device, dtype or torch.float32)
 
@@ -168,6 +169,15 @@ class LetsTalkPipeline(DiffusionPipeline):
             source=recording.source if recording else None,
             notes=tuple(note for chunk in chunks for note in chunk.notes),
         )
+
+    def _check_complete(self, folder: Path) -> None:
+        """diffusers leaves a weight that no file has without a value, and says so only in its log."""
+        for part_name, part in self.components.items():
+            for name, tensor in part.state_dict().items() if isinstance(part, nn.Module) else ():
+                if tensor.is_meta:
+                    raise MissingAssetError(
+                        f"The model in {folder} cannot be loaded ({part_name} has no weight {name}).", HOW_TO_GET_ONE
+                    )
 
     def _face_finder(self) -> FaceFinder:
         """Loaded when the first picture has to be searched for a face, then kept."""

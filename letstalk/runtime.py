@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,6 +138,14 @@ class RuntimePlan:
         if threads < 1:
             raise SettingsError(f"{threads} threads cannot work.", "Use 1 or more, or leave it out.")
         return cls(str(chosen), str(pick_dtype(chosen, dtype)).removeprefix("torch."), threads)
+
+    def side_by_side(self, wanted: bool | None = None) -> tuple[RuntimePlan, bool]:
+        """The plan for two networks that may work at the same time, and whether they do.
+
+        Then each has half of the threads. By default they do where there is more than one.
+        """
+        together = self.num_threads > 1 if wanted is None else wanted
+        return (replace(self, num_threads=max(1, self.num_threads // 2)) if together else self), together
 
     def apply(self) -> tuple[torch.device, torch.dtype]:
         """Sets the thread count of this process and returns device and dtype for the models."""

@@ -29,7 +29,7 @@ def run(arguments: list[str], capsys: Capture) -> tuple[int, str, str]:
 def test_help_names_the_commands(capsys: Capture) -> None:
     code, out, _ = run(["--help"], capsys)
     assert code == 0
-    assert all(name in out for name in ("doctor", "probe", "demo", "synth", "train", "reader"))
+    assert all(name in out for name in ("doctor", "probe", "demo", "generate", "synth", "train", "reader"))
 
 
 def test_python_dash_m_is_the_same_command() -> None:

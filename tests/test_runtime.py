@@ -85,3 +85,12 @@ def test_cancel_raises_and_stop_does_not() -> None:
     worker.join()
     with pytest.raises(Cancelled):
         token.check()
+
+
+def test_two_networks_share_the_threads() -> None:
+    def split(num_threads: int, wanted: bool | None) -> tuple[int, bool]:
+        plan, together = RuntimePlan("cpu", "float32", num_threads).side_by_side(wanted)
+        return plan.num_threads, together
+
+    assert [split(1, None), split(2, None), split(4, None)] == [(1, False), (1, True), (2, True)]
+    assert [split(2, False), split(1, True)] == [(2, False), (1, True)]

@@ -6,6 +6,7 @@ A job asks for exact numbers of samples, so nothing it computes depends on how t
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
@@ -20,11 +21,6 @@ Sound = Audio | str | os.PathLike | np.ndarray | Iterable[np.ndarray]
 
 
 class SoundSource(Protocol):
-    @property
-    def num_samples(self) -> int | None:
-        """Samples in all, counted from the start of the sound; None while nobody knows."""
-        ...
-
     def take(self, num_samples: int) -> np.ndarray:
         """The next samples, (num_samples,) float32; fewer only at the end of the sound, then none."""
         ...
@@ -36,10 +32,6 @@ class Recording:
     def __init__(self, samples: np.ndarray, start: int = 0) -> None:
         self._samples, self._place = samples, start
 
-    @property
-    def num_samples(self) -> int | None:
-        return len(self._samples)
-
     def take(self, num_samples: int) -> np.ndarray:
         taken = self._samples[self._place : self._place + num_samples]
         self._place += len(taken)
@@ -49,25 +41,27 @@ class Recording:
 class LiveSound:
     """Blocks of any length; pulled one at a time and only when they are needed."""
 
-    num_samples = None
-
     def __init__(self, blocks: Iterable[np.ndarray]) -> None:
         self._blocks: Iterator[np.ndarray] | None = iter(blocks)
-        self._waiting: list[np.ndarray] = []
-        self._num_waiting = 0
+        self._waiting: deque[np.ndarray] = deque()
 
     def take(self, num_samples: int) -> np.ndarray:
-        while self._num_waiting < num_samples and self._blocks is not None:
-            block = next(self._blocks, None)
-            if block is None:
-                self._blocks = None
-                break
-            self._waiting.append(checked_samples(block))
-            self._num_waiting += len(self._waiting[-1])
-        joined = np.concatenate([np.zeros(0, np.float32), *self._waiting])
-        taken, rest = joined[:num_samples], joined[num_samples:]
-        self._waiting, self._num_waiting = [rest], len(rest)
-        return taken
+        taken, num_missing = [np.zeros(0, np.float32)], num_samples
+        while num_missing and (block := self._next_block()) is not None:
+            taken.append(block[:num_missing])
+            if len(block) > num_missing:
+                self._waiting.appendleft(block[num_missing:])
+            num_missing -= len(taken[-1])
+        return np.concatenate(taken)
+
+    def _next_block(self) -> np.ndarray | None:
+        if self._waiting:
+            return self._waiting.popleft()
+        block = next(self._blocks, None) if self._blocks is not None else None
+        if block is None:
+            self._blocks = None  # an iterator that has ended is not asked again
+            return None
+        return checked_samples(block)
 
 
 def as_audio(sound: Sound) -> Audio | None:

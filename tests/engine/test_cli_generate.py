@@ -16,6 +16,7 @@ from letstalk.cli import main
 from letstalk.media.audio import write_wav
 from letstalk.media.image import save_image
 from letstalk.media.video_reader import read_video
+from letstalk.settings import Preset
 
 Capture = pytest.CaptureFixture[str]
 
@@ -129,12 +130,19 @@ def test_mistakes_are_sentences(command: list[str], capsys: Capture, wrong: list
     assert code == 2 and out == "" and message in err and "Traceback" not in err
 
 
-def test_threads_are_shared_between_two_workers() -> None:
-    from letstalk.runtime import RuntimePlan
+def test_the_demo_lets_sample_portraits_talk(
+    model_folder: Path, capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from letstalk import demo
 
-    def split(threads: int, overlap: bool | None) -> tuple[int, bool]:
-        plan, together = cli_generate.split_threads(RuntimePlan("cpu", "float32", threads), overlap)
-        return plan.num_threads, together
-
-    assert [split(1, None), split(2, None), split(4, None)] == [(1, False), (1, True), (2, True)]
-    assert [split(2, False), split(1, True)] == [(2, False), (1, True)]
+    real = demo.resource_dir
+    monkeypatch.setattr(demo, "resource_dir", lambda name: model_folder.parent if name == "weights" else real(name))
+    monkeypatch.setattr(demo, "MODEL", "tiny")
+    monkeypatch.setattr("letstalk.runtime.num_free_cores", lambda: 1)
+    monkeypatch.setattr(demo, "MOST_SECONDS", 0.4)
+    monkeypatch.setattr("letstalk.settings.load_preset", lambda name: Preset(name="tiny", summary="", weights="tiny"))
+    code, out, err = run(["demo", "--out", str(tmp_path / "demo")], capsys)
+    assert code == 0, err
+    videos = sorted((tmp_path / "demo").glob("*.mp4"))
+    assert [path.name for path in videos] == ["demo-grace.mp4", "demo-otto-painted.mp4"]
+    assert [len(read_video(path)[0]) for path in videos] == [10, 10] and out.count("real-time factor") == 2

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tiny_engine import sound_of, tiny_pipeline
 
 from letstalk.engine import find
@@ -78,10 +79,18 @@ def test_a_damaged_folder_is_a_sentence(model_folder: Path, tmp_path: Path, part
         LetsTalkPipeline.from_pretrained(tmp_path / "damaged")
 
 
+def test_a_missing_weight_is_a_sentence(model_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(model_folder, tmp_path / "partial")
+    path = tmp_path / "partial" / "transformer" / "diffusion_pytorch_model.safetensors"
+    tensors = load_file(path)
+    del tensors["patch_in.weight"]
+    save_file(tensors, path, {"format": "pt"})
+    with pytest.raises(MissingAssetError, match=r"transformer has no weight patch_in\.weight"):
+        LetsTalkPipeline.from_pretrained(tmp_path / "partial")
+
+
 def test_weights_of_another_encoder_are_refused(model_folder: Path, tmp_path: Path) -> None:
     """Same shapes, other numbers: only the hash can tell."""
-    from safetensors.torch import load_file, save_file
-
     shutil.copytree(model_folder, tmp_path / "mixed")
     path = tmp_path / "mixed" / "autoencoder" / "diffusion_pytorch_model.safetensors"
     tensors = load_file(path)
