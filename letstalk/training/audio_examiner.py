@@ -26,6 +26,7 @@ SEALED, SHUT_JAW, OPEN_JAW = 0.5, 0.2, 0.15  # a predicted contact, the jaw that
 SETTLED_FRAMES = 6  # a pause counts this long after the last sound and before the next
 WIDE_VOWELS = tuple(VISEME_INDEX[name] for name in ("aa", "ae", "ah", "ao"))
 MOST_LAG_FRAMES = 5
+SHUFFLED = ("r_open", "r_seal", "r_round", "r_stress", "viseme_accuracy", "contact_recall")
 PAUSE_DEPTH_DB = 30.0  # under a recording's loud frames
 
 
@@ -41,12 +42,18 @@ class Reading:
 
 
 def examine_talks(task: AudioTask, talks: Sequence[Talk], device: torch.device) -> dict[str, float]:
-    """Figures over all talks; `_shuffled` ones pair each reading with the truth of the next talk that speaks."""
+    """Figures over all talks; `_shuffled` ones pair each reading with the truth of the next talk that speaks.
+
+    `r_` is Pearson's at lag 0, `lag_open` the lag (frames, + is late) at which openings agree best, `spread_open` the
+    spread of the opening in speech relative to the truth's. Accuracies count frames in speech (visemes) or both classes
+    alike (speaking). `silence_open` and `noise_open` are shares of frames with lips apart.
+    """
     readings = [read_talk(task, talk, device) for talk in talks]
     spoken = [reading for reading in readings if reading.talk.speaking.any()]
     figures = _figures_of_pairs([(reading, reading.talk) for reading in spoken])
     shuffled = [(reading, spoken[(place + 1) % len(spoken)].talk) for place, reading in enumerate(spoken)]
-    figures |= {f"{name}_shuffled": value for name, value in _figures_of_pairs(shuffled).items()}
+    found = _figures_of_pairs(shuffled)
+    figures |= {f"{name}_shuffled": found[name] for name in SHUFFLED}
     noises = [reading for reading in readings if not reading.talk.speaking.any()]
     if noises:
         figures["noise_open"] = float(np.mean(np.concatenate([_seen_open(reading.motion) for reading in noises])))
