@@ -32,9 +32,14 @@ class Decoded:
 
     pictures: Tensor  # (N, 3, S, S), not clamped
     warped: Tensor  # (N, 3, S, S), the moved pixels alone
-    keep: Tensor  # (N, 1, S, S) 0..1: share of the moved pixels, the rest is painted
+    keep_logits: Tensor  # (N, 1, S, S)
     motions: list[Motion]
     shares: Tensor  # (N, R, 64, 64), how much each reference contributes; sums to 1 over R
+
+    @property
+    def keep(self) -> Tensor:
+        """(N, 1, S, S) 0..1: share of the moved pixels, the rest is painted."""
+        return self.keep_logits.sigmoid()
 
 
 class ReferenceAutoencoder(ModelMixin, ConfigMixin):

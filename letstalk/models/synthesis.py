@@ -48,7 +48,7 @@ def gather_from_references(values: list[Tensor], moved: list[Moved], gate: bool 
 
 
 class SynthesisBranch(nn.Module):
-    """From moved features to (picture, moved pixels, kept share)."""
+    """From moved features to (picture, moved pixels, logits of their kept share)."""
 
     def __init__(
         self,
@@ -129,8 +129,8 @@ class SynthesisBranch(nn.Module):
         painted = self.heads[str(size)](torch.cat([x, under], dim=1)).float()
         change, keep = painted.tensor_split([3 * square_side**2], dim=1)
         change = F.pixel_shuffle(change, square_side)  # (N, 3, S, S)
-        keep = F.pixel_shuffle(keep, square_side).sigmoid()  # (N, 1, S, S)
-        return warped.float() + (1 - keep) * change, warped, keep
+        keep = F.pixel_shuffle(keep, square_side)  # (N, 1, S, S) logits
+        return warped.float() + (1 - keep.sigmoid()) * change, warped, keep
 
 
 def _grown(weight: Tensor, side: int) -> Tensor:

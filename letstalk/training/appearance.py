@@ -19,6 +19,7 @@ from letstalk.training.batch import PairBatch
 
 LUMA = (0.299, 0.587, 0.114)
 JPEG_BLOCK = 8
+BACKDROP_SIZE = 128
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,10 @@ def swap_backgrounds(batch: PairBatch, settings: AppearanceSettings, draw: Draw)
     others = batch.pictures[(torch.arange(rows, device=draw.device) + 1 + draw.whole(max(rows - 1, 1))) % rows, 0]
     # Rolled and upside down: a blurred head where the head is would tell the networks where to look.
     others = others.roll((draw.whole(size), draw.whole(size)), dims=(2, 3)).flip(2)
-    rooms = _gaussian_blur(others, 0.01 * size + 0.03 * size * float(torch.rand(1, generator=draw.generator)))
+    # Blurred as a small picture: at full size this one filter would cost more than all other augmentation.
+    small = F.adaptive_avg_pool2d(others, min(size, BACKDROP_SIZE))
+    sigma = (0.01 + 0.03 * float(torch.rand(1, generator=draw.generator))) * small.shape[-1]
+    rooms = F.interpolate(_gaussian_blur(small, sigma), size=(size, size), mode="bilinear", align_corners=False)
     corners = draw.uniform(rows, 3, 2, 2, low=-1, high=1)
     plain = F.interpolate(corners, size=(size, size), mode="bilinear", align_corners=True)
     backdrop = torch.where(draw.chance(rows, 0.5)[:, None, None, None], rooms, plain)[:, None]

@@ -20,8 +20,9 @@ LATENT_WEIGHTS = {
 }
 MOTION_WEIGHTS = {"flow": 3.0, "visibility": 0.05, "smoothness": 0.2}
 GEOMETRY_WEIGHTS = {**LATENT_WEIGHTS, **MOTION_WEIGHTS}
-PICTURE_WEIGHTS = {"pixels": 1.0, "gradients": 1.0, "painting": 0.01}
+PICTURE_WEIGHTS = {"pixels": 1.0, "gradients": 1.0, "painting": 0.02}
 JUDGE_WEIGHTS = {"adversary": 0.02, "matching": 0.5}
+STAGE_WARMUP = 0.05  # share of a stage
 READER_WEIGHTS = {"reader": 0.01}  # at 0.05 its slope on the motion branch is five times that of the pixels
 
 
@@ -149,8 +150,11 @@ class StagePlan:
 
 
 def learning_rate(stage: Stage, within: float, step: int, warmup_steps: int = 50) -> float:
-    """Warm-up at the start of a run, then a fall to a third of the stage's rate along half a cosine."""
+    """Warm-up at the start of a run and of each stage, then a fall to a third of the stage's rate along half a cosine.
+
+    Layers that start at zero with a stage would leap at the full rate: the first steps of Adam are all of one size.
+    """
     from math import cos, pi
 
     fall = 1 / 3 + 2 / 3 * 0.5 * (1 + cos(pi * min(within, 1.0)))
-    return stage.learning_rate * fall * min(1.0, (step + 1) / warmup_steps)
+    return stage.learning_rate * fall * min(1.0, (step + 1) / warmup_steps) * min(1.0, 0.05 + within / STAGE_WARMUP)

@@ -136,7 +136,7 @@ class CodecTask(nn.Module):
             "pixels": losses.pixel_loss(decoded.pictures, truth, weights),
             "gradients": losses.gradient_loss(decoded.pictures, truth, weights),
             "warp": losses.visible_warp_loss(decoded.warped, truth, seen, weights),
-            "painting": losses.painting_loss(decoded.keep, seen),
+            "painting": losses.painting_loss(decoded.keep_logits, seen),
         }
 
 

@@ -11,6 +11,7 @@ from letstalk.models.motion import Motion
 from letstalk.models.warp import resize_flow
 from letstalk.training.readings import reading_errors
 
+KEPT_AT_MOST = 0.9
 BACKGROUND_FLOW_WEIGHT = 0.3  # it stands still and is half of the picture: easy, and must not drown the face
 LEVEL_SHARE = {"flow16": 0.25, "flow32": 0.5, "flow64": 1.0}
 
@@ -89,10 +90,15 @@ def visible_warp_loss(warped: Tensor, truth: Tensor, visibility: Tensor, weights
     return ((warped.float() - truth).abs() * seen * weights).mean()
 
 
-def painting_loss(keep: Tensor, visibility: Tensor) -> Tensor:
-    """Painting where the reference shows the content costs a little: what can be moved stays sharp."""
-    seen = F.interpolate(visibility, size=keep.shape[-2:], mode="bilinear", align_corners=False)
-    return ((1 - keep) * seen).mean()
+def painting_loss(keep_logits: Tensor, visibility: Tensor) -> Tensor:
+    """What the reference shows is moved, what it hides is painted: cross-entropy of the kept share with the label.
+
+    It must ask for painting too. A price on painting alone is the one thing that all pixels agree on at the start:
+    within a hundred steps everything is kept, and through a share of zero nothing is ever learnt again. Even where all
+    is seen a tenth stays open, for shading and folds that no moving brings.
+    """
+    seen = F.interpolate(visibility, size=keep_logits.shape[-2:], mode="bilinear", align_corners=False)
+    return F.binary_cross_entropy_with_logits(keep_logits.float(), KEPT_AT_MOST * seen.clamp(0, 1))
 
 
 def disagreement(features: list[Tensor], truth: list[Tensor]) -> Tensor:

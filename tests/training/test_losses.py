@@ -58,10 +58,21 @@ def test_blur_costs_gradients(pairs: PairBatch) -> None:
     assert losses.gradient_loss(soft, truth, weights) > 0.01
 
 
-def test_painting_costs_only_what_could_be_moved() -> None:
-    keep, seen = torch.zeros(1, 1, 128, 128), torch.ones(1, 1, 64, 64)
-    assert losses.painting_loss(keep, seen) == 1 and losses.painting_loss(keep, seen * 0) == 0
-    assert losses.painting_loss(keep + 1, seen) == 0
+def test_what_is_seen_is_to_be_kept_and_what_is_hidden_painted() -> None:
+    seen, hidden = torch.ones(1, 1, 64, 64), torch.zeros(1, 1, 64, 64)
+    costs = {
+        kept: [float(losses.painting_loss(torch.full((1, 1, 128, 128), kept).logit(), area)) for area in (seen, hidden)]
+        for kept in (0.01, 0.5, losses.KEPT_AT_MOST, 0.9999)
+    }
+    assert min(costs, key=lambda kept: costs[kept][0]) == losses.KEPT_AT_MOST
+    assert min(costs, key=lambda kept: costs[kept][1]) == 0.01
+
+
+def test_who_keeps_everything_is_still_pulled_to_paint() -> None:
+    """A share that has run into 1 has no slope of its own any more; the loss must not lose its own there."""
+    lost = torch.full((1, 1, 128, 128), 40.0, requires_grad=True)
+    losses.painting_loss(lost, torch.zeros(1, 1, 64, 64)).backward()
+    assert lost.grad is not None and (lost.grad > 0).all()
 
 
 def test_mouth_and_eyes_lie_where_their_landmarks_are(pairs: PairBatch) -> None:
