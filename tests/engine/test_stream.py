@@ -223,9 +223,11 @@ class TestUntrained:
     def test_a_picture_is_searched_for_its_face(
         self, untrained: LetsTalkPipeline, picture: np.ndarray, settings: GenerationSettings
     ) -> None:
-        video = untrained(picture, sound_of(600), settings)
-        assert video.frames.shape == (1, 256, 256, 3)
-        assert any("face" in note for note in video.notes)
+        found = untrained.session(picture, settings).portraits[0]
+        assert found.framing.crop_size == 256 and np.array_equal(found.full, picture)
+        assert np.array_equal(untrained(picture, sound_of(600), settings).frames[0], found.crop)
+        empty = untrained(np.full((300, 300, 3), 128, np.uint8), sound_of(600), settings)
+        assert any("No face was found" in note for note in empty.notes)
 
 
 @pytest.mark.parametrize(
