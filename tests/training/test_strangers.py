@@ -134,7 +134,7 @@ def test_the_readers_word_reaches_all_that_makes_the_picture(faces: PairBatch, r
     codec = small_codec()
     with torch.no_grad():  # heads at zero would keep the gradient from all that lies before them
         for head in (codec.motion.flow64, codec.synthesis.heads["128"]):
-            head.weight.normal_(0, 2e-3)
+            torch.nn.init.normal_(head.get_parameter("weight"), 0, 2e-3)
     stage = replace(JOINT, size=128, weights={"reader": 1.0})
     task, given = CodecTask(codec, reader), plain_input(faces, LATENT, stranger_share=0.5)
     before = weighted_total(task(given, stage).losses, stage)
