@@ -35,8 +35,6 @@ from letstalk.models.embeddings import (
 from letstalk.models.fusion import AUDIO_FUSIONS, PORTRAIT_FUSIONS
 from letstalk.types import exact_div
 
-NUM_TIMESTEPS = 1000
-LEAST_TIME = 0.05  # where clean data are predicted: below it the division by s would only enlarge rounding
 SINK, MEMORY, PORTRAIT = range(3)  # rows of `kinds`
 
 
@@ -60,8 +58,7 @@ class TalkingTransformer(ModelMixin, ConfigMixin):
     """One family by configuration; the defaults are the shipped `mini`.
 
     `delta_scale` (one number per channel) and `latent_hash` belong to the autoencoder on whose latents it was trained.
-    `max_memory` is what it was trained with; any number of memory frames runs. With `prediction` "data" the last layer
-    says the clean latents; `forward` returns a velocity either way.
+    `max_memory` is what it was trained with; any number of memory frames runs.
     """
 
     config_name = "config.json"
@@ -92,7 +89,6 @@ class TalkingTransformer(ModelMixin, ConfigMixin):
         delta_scale: list[float] | None = None,
         latent_hash: str | None = None,
         learn_variance: bool = False,
-        prediction: str = "velocity",
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -104,9 +100,6 @@ class TalkingTransformer(ModelMixin, ConfigMixin):
         check_choice("portrait_fusion", portrait_fusion, PORTRAIT_FUSIONS)
         check_choice("audio_fusion", audio_fusion, AUDIO_FUSIONS)
         check_choice("symbiotic_mode", symbiotic_mode, ("one-way", "joint"))
-        check_choice("prediction", prediction, ("velocity", "data"))
-        if learn_variance and prediction == "data":
-            raise SettingsError("A variance is learnt beside a velocity only.", "Set prediction to velocity.")
         shape = BlockShape(
             width, head_width, ffn_ratio, siamese_ratio, side, spatial_attention, portrait_fusion, audio_fusion
         )
@@ -187,17 +180,7 @@ class TalkingTransformer(ModelMixin, ConfigMixin):
 
         shift, scale = (self.out_table[:, None] + time[:, :, None, None]).unbind(2)  # (B, F or 1, 1, D)
         x = self.out(torch.addcmul(shift, F.layer_norm(x, x.shape[-1:], eps=NORM_EPSILON), scale))
-        found = unpatchify(x, self.config["patch"], self.config["latent_side"])
-        return self.as_velocity(found, latents, timestep).to(latents.dtype)
-
-    def as_velocity(self, found: Tensor, latents: Tensor, timestep: Tensor) -> Tensor:
-        """What the last layer says, as a velocity. Clean data are easier to say than noise: they have few degrees of
-        freedom, noise has all (Li and He 2025, arXiv 2511.13720). v = (x - x0) / s, as x = x0 + s v.
-        """
-        if self.config["prediction"] == "velocity":
-            return found
-        s = timestep.float().div(NUM_TIMESTEPS).clamp_min(LEAST_TIME)
-        return (latents.float() - found.float()) / s.reshape(s.shape + (1,) * (latents.dim() - s.dim()))
+        return unpatchify(x, self.config["patch"], self.config["latent_side"]).to(latents.dtype)
 
     def prepare_portrait(self, portrait: Tensor, portrait_given: Tensor | None = None) -> PortraitCache:
         """z_ref (B, C, h, w), normalised -> what every chunk and step needs of it. One call for each portrait."""

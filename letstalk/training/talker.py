@@ -53,7 +53,6 @@ def new_transformer(
     shape: dict[str, Any] = {
         **TRANSFORMERS[settings.size],
         "portrait_fusion": settings.portrait_fusion, "audio_fusion": settings.audio_fusion,
-        "prediction": settings.prediction,
         "audio_tokens": audio.num_tokens, "audio_width": audio.token_width, "max_memory": settings.memory_frames,
         "latent_channels": len(scale), "delta_scale": [round(float(value), 6) for value in scale],
         "latent_hash": latent_hash, "seed": settings.seed,

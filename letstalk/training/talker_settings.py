@@ -30,7 +30,6 @@ class TalkerTraining:
     size: str = "mini"  # a name of models/sizes.py
     portrait_fusion: str = "symbiotic"
     audio_fusion: str = "direct"
-    prediction: str = "data"  # what the last layer says: velocity or data
     rows: int = 16  # windows in a step
     memory_frames: int = 8
     chunk_frames: int = 16

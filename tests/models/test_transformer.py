@@ -110,22 +110,6 @@ def test_learned_variance_doubles_the_channels() -> None:
     assert model(**chunk()).shape == (2, 3, 2 * CHANNELS, SIDE, SIDE)
 
 
-def test_said_as_data_or_as_velocity_it_is_the_same_flow() -> None:
-    """x = x0 + s v: a last layer that says clean data leads there in one step from any time."""
-    given = chunk(frames=3)
-    given["timestep"] = torch.tensor([250.0, 1000.0])
-    velocity, data = tiny_talker(), tiny_talker(prediction="data")
-    said = velocity(**given)  # with the same weights, read as clean data
-    s = (given["timestep"] / 1000)[:, None, None, None, None]
-    assert close(given["latents"] - s * data(**given), said)
-    given["timestep"] = torch.zeros(2)
-    assert data(**given).isfinite().all(), "at time 0 there is nothing left to divide by"
-    with pytest.raises(SettingsError, match="variance"):
-        tiny_talker(prediction="data", learn_variance=True)
-    with pytest.raises(SettingsError, match="prediction"):
-        tiny_talker(prediction="noise")
-
-
 @pytest.mark.parametrize("spatial_attention", ["linear", "softmax"])
 @pytest.mark.parametrize("autocast", [False, True])
 def test_half_precision_survives_large_inputs(spatial_attention: str, autocast: bool) -> None:
