@@ -59,7 +59,7 @@ class CodecTrainer:
         self.settings = settings
         cached_renderer(settings.assets, settings.procedural)  # a missing pack is told now, not by a worker
         self.launch = Launch(settings.device, settings.precision)
-        self.plan = StagePlan.named(settings.plan, settings.stage)
+        self.plan = StagePlan.named(settings.plan, settings.stage, settings.since)
         self.model = model or new_codec(settings.seed)
         if settings.init:
             checkpoints.load_weights(self.model, settings.init)
@@ -252,6 +252,7 @@ class CodecTrainer:
     # What stays on disk
 
     def save(self) -> None:
+        latents.drop_stale_entries(self.average.model)
         checkpoints.save_weights(self.average.model, self.settings.out / "ema")
         self.save_state()
         self._saved_at = time.monotonic()

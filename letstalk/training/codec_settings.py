@@ -9,6 +9,7 @@ from pathlib import Path
 from letstalk.errors import SettingsError
 from letstalk.runtime import cache_dir
 from letstalk.training.arguments import read_settings
+from letstalk.training.codec_stages import Stage
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,8 @@ class CodecTraining:
     resume: bool = False
     plan: str = "standard"  # a table of codec_stages
     stage: str | None = None  # only this one of it
-    rows: int = 16  # pairs in a step at 128; fewer_rows at larger pictures
+    since: str | None = None  # this one of it and those after
+    rows: int = 16  # pairs in a step; fewer_rows where pictures above 128 are painted
     fewer_rows: int = 8
     seed: int = 0
     device: str = "auto"
@@ -61,8 +63,9 @@ class CodecTraining:
         """Clips of large pictures take the place of four."""
         return max(self.first_clips, self.capacity // 4) if size > 256 else self.capacity
 
-    def rows_at(self, size: int) -> int:
-        return self.rows if size <= 128 else self.fewer_rows
+    def rows_in(self, stage: Stage) -> int:
+        """Large pictures cost where they are painted; motion alone costs the same at every size."""
+        return self.fewer_rows if stage.paints and stage.size > 128 else self.rows
 
 
 def read_arguments(arguments: Sequence[str]) -> CodecTraining:

@@ -17,9 +17,11 @@ from letstalk.models.motion import Motion
 from letstalk.training import losses
 from letstalk.training.batch import PairBatch
 from letstalk.training.codec_stages import Stage
-from letstalk.training.focus import focus_weights
+from letstalk.training.focus import EYE_POINTS, MOUTH_POINTS, focus_weights
 from letstalk.training.judge import PatchJudge
 from letstalk.training.strangers import Reader, Strangers, ask, read_transfer, reader_loss
+
+POINT_GROUPS = (MOUTH_POINTS, MOUTH_POINTS, *EYE_POINTS.values())  # a mouth counts as much as both eyes
 
 
 @dataclass(frozen=True)
@@ -118,9 +120,11 @@ class CodecTask(nn.Module):
         person = nn.functional.adaptive_avg_pool2d(batch.person[:, 0], side)
         still = losses.BACKGROUND_FLOW_WEIGHT
         weights = weights * (still + (1 - still) * person)
-        found: dict[str, list[Tensor]] = {"flow": [], "visibility": [], "smoothness": []}
+        found: dict[str, list[Tensor]] = {"flow": [], "points": [], "visibility": [], "smoothness": []}
         for r, motion in enumerate(motions):
             found["flow"].append(losses.flow_loss(motion, batch.flow[:, r], batch.visibility[:, r], weights))
+            target, reference = batch.landmarks[:, 0], batch.landmarks[:, 1 + r]
+            found["points"].append(losses.point_loss(motion.flow64, target, reference, POINT_GROUPS))
             found["visibility"].append(losses.visibility_loss(motion.visibility, batch.visibility[:, r]))
             found["smoothness"].append(losses.smoothness_loss(motion.flow64))
         return {name: torch.stack(values).mean() for name, values in found.items()}

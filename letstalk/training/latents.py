@@ -43,6 +43,12 @@ def take_entries(model: ReferenceAutoencoder, values: Mapping[str, Any]) -> None
         model.register_to_config(**{name: values[name] for name in ENTRIES if name in values})
 
 
+def drop_stale_entries(model: ReferenceAutoencoder) -> None:
+    """An encoder that learnt on is another one: weights of a run in progress promise nothing."""
+    if not is_frozen(model):
+        model.register_to_config(latents_mean=None, latents_std=None, latent_version=0, latent_hash=None)
+
+
 def entries_beside(weights: Path) -> dict[str, Any]:
     """Those of the configuration in a folder of weights; none for a single file."""
     path = weights / "config.json"

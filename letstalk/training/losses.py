@@ -8,7 +8,7 @@ from torch import Tensor
 
 from letstalk.models.geometry import Geometry
 from letstalk.models.motion import Motion
-from letstalk.models.warp import resize_flow
+from letstalk.models.warp import resize_flow, sample
 from letstalk.training.readings import reading_errors
 
 KEPT_AT_MOST = 0.9
@@ -40,6 +40,16 @@ def flow_loss(motion: Motion, flow: Tensor, visibility: Tensor, weights: Tensor)
         error = (found - resize_flow(flow, side)).abs().sum(1, keepdim=True)
         total = total + share * (error * whole * resize_flow(weights, side)).sum() / whole.sum().clamp_min(1)
     return total / sum(LEVEL_SHARE.values())
+
+
+def point_loss(flow: Tensor, target: Tensor, reference: Tensor, groups: tuple[tuple[int, ...], ...]) -> Tensor:
+    """How each group of landmarks (a mouth, an eye) changes its shape: places that the flow (N, 2, h, h) gives to the
+    target's landmarks (N, K, 2), against the reference's, both counted from the middle of their group.
+    """
+    brought = sample(flow, target.transpose(1, 2)[:, :, None])[:, :, 0].transpose(1, 2)  # (N, K, 2)
+    error = brought - (reference - target)
+    parts = [(error[:, group] - error[:, group].mean(1, keepdim=True)).abs().mean() for group in groups]
+    return torch.stack(parts).mean()
 
 
 def visibility_loss(logits: Tensor, visibility: Tensor) -> Tensor:

@@ -83,7 +83,7 @@ class PairFeed:
         pool_step = step - self._began["step"]
         if self._pool is None:
             self._pool = self._open(stage.size, pool_step)
-        shape = (self.settings.rows_at(stage.size), references)
+        shape = (self.settings.rows_in(stage), references)
         return self.prepare(batch_at(self._pool, self.settings.seed, pool_step, shape, self.process), step, stage)
 
     def _open(self, size: int, pool_step: int) -> ClipPool:

@@ -42,14 +42,13 @@ class TalkerExaminer:
     """Films are cut to the shortest of them, so that all are spoken in one batch."""
 
     def __init__(self, films: Sequence[LatentFilm], reader: LatentReader, device: torch.device) -> None:
-        self.reader, self.device = reader, device
+        self.reader, self.device, self.films = reader, device, films
         self.num_frames = min(film.num_frames for film in films)
-        self.films = films
-
-    def portraits(self) -> Tensor:
-        """(N, C, h, w) normalised: the calm still of each film."""
-        raw = torch.stack([film.references[0, 0] for film in self.films]).float().to(self.device)
-        return self.reader.normalise(raw)
+        stills = torch.stack([film.references[0, 0].float() for film in films])
+        self.portrait = reader.normalise(stills.to(device))  # (N, C, h, w): the calm still of each film
+        frames = torch.stack([film.latents[0, : self.num_frames].float() for film in films])
+        with torch.no_grad():
+            self.read = reader.readings(reader.normalise(frames.to(device))).cpu()  # (N, T, num_readings)
 
     @torch.no_grad()
     def speak(
@@ -59,25 +58,22 @@ class TalkerExaminer:
         """All films at once; `order` gives film i the sound of another."""
         order = order or list(range(len(self.films)))
         samples = torch.stack([self.films[i].sound()[: 640 * self.num_frames] for i in order]).to(self.device)
-        portrait = self.portraits()
         controls = None
         if transformer.controls is not None:
             names: tuple[str, ...] = transformer.config["control_names"]
             controls = torch.zeros(len(order), self.num_frames, len(names), device=self.device)
         maker = ChunkMaker(
-            transformer, portrait, encoder(samples).float(),
-            seeded_noise(list(range(len(order))), tuple(portrait.shape[1:])), sampling, controls,
+            transformer, self.portrait, encoder(samples).float(),
+            seeded_noise(list(range(len(order))), tuple(self.portrait.shape[1:])), sampling, controls,
         )  # fmt: skip
         deltas = speak(maker, self.num_frames, memory_frames, ChunkPlan(chunk_frames, min(8, chunk_frames)))
-        latents = transformer.undo_deltas(deltas, portrait)
+        latents = transformer.undo_deltas(deltas, self.portrait)
         return Spoken(latents, deltas, self.reader.readings(latents))
 
     def figures(self, spoken: Spoken, chunk_frames: int) -> dict[str, float]:
         """Against the truth of the renderer; `bound_r` is what the autoencoder reads from the true latents."""
         truth = torch.stack([film.readings[: self.num_frames] for film in self.films])
-        raw = torch.stack([film.latents[0, : self.num_frames] for film in self.films]).float().to(self.device)
-        read = self.reader.readings(self.reader.normalise(raw)).cpu()
-        made = spoken.readings.cpu()
+        read, made = self.read, spoken.readings.cpu()
         moving = [i for i in range(len(truth)) if float(truth[i, :, GAP].std()) > LEAST_GAP_SPREAD]
         pairs = [(made[i, :, GAP], truth[i, :, GAP], read[i, :, GAP]) for i in moving]
         others = [moving[k - 1] for k in range(len(moving))]

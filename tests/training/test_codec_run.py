@@ -172,3 +172,15 @@ def test_a_final_encoder_stays_the_one_its_configuration_names(tmp_path: Path) -
         loaded = ReferenceAutoencoder.from_pretrained(tmp_path / folder / "ema")
         loaded.check_latents()
         assert loaded.config["latent_hash"] == named, folder
+
+
+def test_weights_of_a_run_that_goes_on_promise_nothing(tmp_path: Path) -> None:
+    CodecTrainer(settings(tmp_path, steps=1), small_codec()).run()
+    assert ReferenceAutoencoder.from_pretrained(tmp_path / "ema").config["latent_hash"]
+    again = CodecTrainer(settings(tmp_path, steps=3, resume=True), small_codec())
+    again.train_step(*again.plan.at(0.5))
+    again.feed.close()
+    again.save()
+    loaded = ReferenceAutoencoder.from_pretrained(tmp_path / "ema")
+    assert loaded.config["latent_hash"] is None and loaded.config["latents_std"] is None
+    loaded.check_latents()

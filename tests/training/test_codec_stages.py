@@ -32,6 +32,12 @@ def test_one_stage_alone_lasts_the_whole_run() -> None:
     assert {plan.at(progress / 10)[0].name for progress in range(11)} == {"lips"}
 
 
+def test_a_run_may_begin_in_the_middle() -> None:
+    plan = StagePlan.named("standard", since="pictures")
+    names = [stage.name for stage in standard_stages()]
+    assert [stage.name for stage in plan.stages] == names[names.index("pictures") :] and plan.at(0.0)[1] == 0
+
+
 def test_unknown_names_are_refused_with_the_known_ones() -> None:
     with pytest.raises(SettingsError, match="standard"):
         StagePlan.named("standart")

@@ -45,6 +45,19 @@ def test_heavy_places_add_and_take_from_nobody(pairs: PairBatch) -> None:
     assert torch.allclose(light, torch.tensor(0.02), atol=1e-4)  # |x| + |y|
 
 
+def test_points_see_shapes_and_no_shift() -> None:
+    """A flow that is linear in place is read exactly between cells."""
+    target = torch.rand(2, 10, 2) * 1.2 - 0.6
+    groups = ((0, 1, 2, 3), (4, 5, 6, 7))
+    stretched = target * torch.tensor([1.1, 0.8])
+    flow = identity_grid(64, 64) * torch.tensor([0.1, -0.2])[None, :, None, None]
+    flow = flow.expand(2, -1, -1, -1)
+    assert losses.point_loss(flow, target, stretched, groups) < 1e-6
+    assert losses.point_loss(flow + 0.3, target, stretched, groups) < 1e-6
+    assert losses.point_loss(torch.zeros_like(flow), target, target + 0.3, groups) < 1e-6
+    assert losses.point_loss(torch.zeros_like(flow), target, stretched, groups) > 0.005
+
+
 def test_a_turn_is_smooth_and_a_tear_is_not() -> None:
     grid = identity_grid(64, 64)
     turn = torch.stack([grid[:, 1], -grid[:, 0]], 1) * 0.3

@@ -235,8 +235,9 @@ def events(out: Path, kind: str) -> list[dict]:
     return [line for line in lines if line["event"] == kind]
 
 
-def test_a_run_leaves_weights_figures_and_a_sheet(stores: Stores, tmp_path: Path) -> None:
-    figures = trainer(settings(stores, tmp_path)).run()
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_run_leaves_weights_figures_and_a_sheet(stores: Stores, tmp_path: Path, precision: str) -> None:
+    figures = trainer(settings(stores, tmp_path, precision=precision)).run()
     assert {"mouth_r", "mouth_r_shuffled", "guided_mouth_spread", "silent_gap", "audio_gap", "seam"} <= set(figures)
     steps = events(tmp_path, "step")
     assert [event["step"] for event in steps] == [1, 2, 3, 4]

@@ -16,6 +16,7 @@ from letstalk.types import FPS
 
 _JAW = UNIT_INDEX["mouth-open"]
 _MOST_HEAD_RADIANS = np.array([0.38, 0.65, 0.32])  # pitch, yaw, roll
+CALM_SHARE = 0.65
 # Wide faces that no mood of a speaker holds; the rest is drawn unit by unit.
 _FACES: tuple[dict[str, float], ...] = (
     {"mouth-open": 1.0, "eyebrows-{side}-up": 0.8, "eye-{side}-opened-up": 0.6},
@@ -42,7 +43,7 @@ def random_performance(num_frames: int, seed: int) -> Performance:
     rotation = (
         _walk(random, seconds, 3, 0.7, 1.8) * np.array([0.5, 0.55, 0.5]) + drift(random, num_frames, 3, 0.6) * 0.05
     )
-    rotation = _MOST_HEAD_RADIANS * np.tanh(rotation * random.uniform(0.4, 1.4))
+    rotation = _MOST_HEAD_RADIANS * np.tanh(rotation * _head_gain(random))
     gaze = MOST_GAZE_RADIANS * np.tanh(_walk(random, seconds, 2, 0.3, 1.2, quick=True) * 0.7)
     return Performance(
         expression=np.clip(expression, -0.3, 1.0).astype(np.float32),
@@ -57,6 +58,13 @@ def random_performance(num_frames: int, seed: int) -> Performance:
         viseme=np.full(num_frames, SIL, np.int16),
         speaking=np.zeros(num_frames, bool),
     )
+
+
+def _head_gain(random: np.random.Generator) -> float:
+    """Most people hold their heads about as speakers do. Under wide turns everywhere, lips of a few pixels would be the
+    last thing that anybody learns.
+    """
+    return random.uniform(0.05, 0.35) if random.random() < CALM_SHARE else random.uniform(0.4, 1.4)
 
 
 def _key_times(random: np.random.Generator, duration: float, least: float, most: float) -> np.ndarray:
