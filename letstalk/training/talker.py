@@ -216,15 +216,15 @@ class TalkerTrainer:
         self._examined_at = time.monotonic()
         if self.examiner is None:
             return {}
-        model, found = self.average.model, {}
-        chunk = self.settings.chunk_frames
+        model, found, chunk = self.average.model, {}, self.settings.chunk_frames
+        heard = self._held_out_batch()  # before autocast, which cannot stack half-precision latents
         with self.watch.part("examine"), self.launch.autocast(), self.launch.attention():
             for name, sampling in (("", SamplingSettings()), ("guided_", GUIDED)):
                 spoken = self.examiner.speak(
                     model.transformer, model.audio_encoder, self.settings.memory_frames, chunk, sampling
                 )
                 found |= {name + key: value for key, value in self.examiner.figures(spoken, chunk).items()}
-            found |= self._audio_gap()
+            found |= self._audio_gap(heard)
         sheet = self.examiner.strip(spoken, first=30, every=4, count=9)
         save_sheet(sheet, self.settings.out / "sheets" / f"{self.clock.step:07d}.png")
         self.log.write("examine", step=self.clock.step, seconds=self.clock.seconds, **found)
@@ -235,22 +235,20 @@ class TalkerTrainer:
         self._examined_at = time.monotonic()
         return found
 
-    @torch.no_grad()
-    def _audio_gap(self) -> dict[str, float]:
-        """What the flow loss gains from hearing the right sound; about 0 says that the sound is not listened to."""
+    def _held_out_batch(self) -> TalkBatch:
         assert self.examiner is not None
-        shape = self.feed.shape
         shelf = FilmShelf(self.examiner.films, self.model.audio_encoder)
-        batch = shelf.batch(shape, 1, 2 * len(shelf.films), (self.settings.seed, "audio gap")).to(self.launch.device)
-        found = {}
+        batch = shelf.batch(self.feed.shape, 1, 2 * len(shelf.films), (self.settings.seed, "audio gap"))
+        return batch.to(self.launch.device)
+
+    @torch.no_grad()
+    def _audio_gap(self, batch: TalkBatch) -> dict[str, float]:
+        """What the flow loss gains from hearing the right sound; about 0 says that the sound is not listened to."""
+        found: dict[str, float] = {}
         for name, heard in (("own", batch), ("shuffled", with_shuffled_sound(batch))):
             losses = self.average.model(heard, torch_generator(0)).losses
-            found |= {
-                f"{name}_sound_flow": float(losses["flow"]),
-                f"{name}_sound_expression": float(losses["expression"]),
-            }
-        gap = found["shuffled_sound_flow"] - found["own_sound_flow"]
-        return found | {"audio_gap": gap}
+            found |= {f"{name}_sound_{key}": float(losses[key]) for key in ("flow", "expression")}
+        return found | {"audio_gap": found["shuffled_sound_flow"] - found["own_sound_flow"]}
 
     def _about(self) -> dict[str, Any]:
         parts = {"transformer": self.model.transformer, "audio_encoder": self.model.audio_encoder}
