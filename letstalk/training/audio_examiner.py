@@ -151,7 +151,9 @@ def read_recordings(folder: Path) -> dict[str, np.ndarray]:
 
 
 def examine_recording(task: AudioTask, samples: np.ndarray, device: torch.device) -> dict[str, float]:
-    """`real_r_energy`: opening against the level of each frame; how open the mouth is in pauses and in sound."""
+    """`real_r_energy`: opening against the level of each frame. `_pause_open`: share of frames well inside pauses with
+    lips apart. `_quiet_open` and `_spoken_open`: mean opening in frames 30 dB under the loud ones, and in the others.
+    """
     heard = task.listen(torch.from_numpy(samples).to(device)[None])
     motion = heard.motion[0].cpu().numpy()
     level_db = frame_levels_db(samples, len(motion))
@@ -162,6 +164,7 @@ def examine_recording(task: AudioTask, samples: np.ndarray, device: torch.device
         "real_r_energy": _r(motion[:, OPEN], np.maximum(level_db, floor)),
         "real_pause_open": float(_seen_open(motion)[pauses].mean()) if pauses.any() else float("nan"),
         "real_pause_share": float(pauses.mean()),
+        "real_quiet_open": float(motion[~loud, OPEN].mean()) if not loud.all() else float("nan"),
         "real_spoken_open": float(motion[loud, OPEN].mean()),
         "real_spoken_spread": float(motion[loud, OPEN].std()),
         "real_contacts_per_second": contacts_per_second(motion, loud),
