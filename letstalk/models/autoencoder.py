@@ -19,11 +19,13 @@ from letstalk.errors import InputError, LetsTalkError
 from letstalk.models.blocks import initialise
 from letstalk.models.encoder import Encoded, LatentEncoder, References, TextureEncoder, to_canonical
 from letstalk.models.geometry import Geometry, GeometryHead
+from letstalk.models.guide import LandmarkGuide
 from letstalk.models.motion import Motion, MotionBranch
 from letstalk.models.synthesis import Moved, SynthesisBranch
 from letstalk.types import exact_div
 
 LATENT_SIDE = 8
+MOTION_SIDE = 64
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ class Decoded:
 
 
 class ReferenceAutoencoder(ModelMixin, ConfigMixin):
-    """One family by configuration; the defaults are the shipped `mini`.
+    """One family by configuration; the defaults are the shipped `mini`, but for the landmarks: `landmark_reaches` (one
+    for each, in half-widths) lets them lead the motion, and training tells them.
 
     Widths and depths run from coarse to fine in the decoder's branches and from fine to coarse in the encoders.
     `latents_mean`, `latents_std`, `latent_version` and `latent_hash` are filled by `freeze_latents` when the encoder is
@@ -69,6 +72,7 @@ class ReferenceAutoencoder(ModelMixin, ConfigMixin):
         synthesis_widths: tuple[int, ...] = (96, 48, 48, 24),
         synthesis_depths: tuple[int, ...] = (1, 1, 1, 1),
         geometry_width: int = 192,
+        landmark_reaches: tuple[float, ...] = (),
         seed: int = 0,
         latents_mean: list[float] | None = None,
         latents_std: list[float] | None = None,
@@ -81,6 +85,7 @@ class ReferenceAutoencoder(ModelMixin, ConfigMixin):
         self.geometry = GeometryHead(
             latent_channels * LATENT_SIDE**2, geometry_width, num_landmarks, len(reading_names)
         )
+        self.guide = LandmarkGuide(tuple(landmark_reaches)) if landmark_reaches else None
         self.motion = MotionBranch(
             latent_channels, tuple(motion_widths), tuple(motion_depths), tuple(encoder_widths[:3])
         )
@@ -94,6 +99,8 @@ class ReferenceAutoencoder(ModelMixin, ConfigMixin):
         initialise(self, torch.Generator().manual_seed(seed))
         for part in (self.geometry, self.motion, self.synthesis):
             part.reset_heads()
+        if self.guide is not None:
+            self.guide.reset()
 
     @property
     def spatial_factor(self) -> int:
@@ -145,7 +152,16 @@ class ReferenceAutoencoder(ModelMixin, ConfigMixin):
     def predict_motion(self, latents: Tensor, references: References, index: int = 0) -> Motion:
         """Motion of N targets against one of their references."""
         features = (references.motion64[:, index], references.motion32[:, index], references.motion16[:, index])
-        return self.motion(latents, references.latents[:, index], features)
+        return self.motion_between(latents, references.latents[:, index], features)
+
+    def motion_between(
+        self, latents: Tensor, reference_latents: Tensor, features: tuple[Tensor, Tensor, Tensor]
+    ) -> Motion:
+        """From latents (N, C, 8, 8) and the reference's features; landmarks that both latents tell lead the way."""
+        if self.guide is None:
+            return self.motion(latents, reference_latents, features)
+        target, reference = (self.geometry(each).landmarks for each in (latents, reference_latents))
+        return self.motion(latents, reference_latents, features, self.guide(target, reference, MOTION_SIDE))
 
     def forward(self, targets: Tensor, references: Tensor) -> Decoded:
         """The whole computation: targets (B, 3, S, S), references (B, R, 3, S, S) -> the targets, rebuilt.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from letstalk.models.blocks import start_at_zero
@@ -30,7 +32,14 @@ class GeometryHead(nn.Module):
         start_at_zero(self.out)
 
     def forward(self, latents: Tensor) -> Geometry:
-        hidden = nn.functional.silu(self.hidden(latents.flatten(1)))  # (N, width)
-        values = self.out(hidden).float()
+        # In float32: motion begins with differences of landmarks, and half precision would round them to half a pixel.
+        with torch.autocast(latents.device.type, enabled=False):
+            hidden = F.silu(_linear(self.hidden, latents.flatten(1)))  # (N, width)
+            values = _linear(self.out, hidden)
         landmarks, readings = values.tensor_split([2 * self.num_landmarks], dim=1)
         return Geometry(landmarks.unflatten(1, (-1, 2)), readings)
+
+
+def _linear(layer: nn.Linear, x: Tensor) -> Tensor:
+    """float32, whatever the layer's weights are kept in."""
+    return F.linear(x.float(), layer.weight.float(), layer.bias.float())

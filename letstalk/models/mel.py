@@ -45,7 +45,8 @@ def mel_power(samples: Tensor) -> Tensor:
     frames = samples.float().diff(dim=1).unfold(1, WINDOW_SAMPLES, HOP_SAMPLES)  # (B, T, 400)
     constants = _constants(samples.device)
     spectrum = torch.fft.rfft(frames * constants.window, FFT_SIZE)  # (B, T, 257)
-    return (spectrum.real.square() + spectrum.imag.square()) @ constants.filters
+    with torch.autocast(samples.device.type, enabled=False):  # whose products would be of half precision
+        return (spectrum.real.square() + spectrum.imag.square()) @ constants.filters
 
 
 def features(samples: Tensor, loudness: Tensor) -> tuple[Tensor, Tensor]:
@@ -56,7 +57,8 @@ def features(samples: Tensor, loudness: Tensor) -> tuple[Tensor, Tensor]:
     """
     power = mel_power(samples)
     constants = _constants(samples.device)
-    smooth = (power @ constants.voice_weights).unfold(1, SMOOTHING_HOPS, 1).mean(-1)  # (B, T)
+    with torch.autocast(samples.device.type, enabled=False):
+        smooth = (power @ constants.voice_weights).unfold(1, SMOOTHING_HOPS, 1).mean(-1)  # (B, T)
     loudness = leaky_maximum(_decibels(smooth), loudness)
     bands_db = _decibels(power[:, SMOOTHING_HOPS - 1 :] - constants.nothing) - loudness[..., None]
     bands = ((bands_db - LOWEST_DB) / RANGE_DB).clamp(0, 1)

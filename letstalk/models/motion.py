@@ -1,7 +1,8 @@
 """The motion branch: where in the reference does each pixel of the target lie, and can it be seen there?
 
-Coarse to fine (16, 32, 64), each level corrects the flow of the one before. It paints nothing: the synthesis branch
-does, apart from it, so that pictures need not push on motion before motion is right.
+Coarse to fine (16, 32, 64), each level corrects the flow of the one before, and all correct what landmarks tell
+(`guide.py`). It paints nothing: the synthesis branch does, apart from it, so that pictures need not push on motion
+before motion is right.
 """
 
 from __future__ import annotations
@@ -63,26 +64,40 @@ class MotionBranch(nn.Module):
         with torch.no_grad():
             self.flow64.bias[2] = 2.0  # sigmoid 0.88
 
-    def forward(self, latents: Tensor, reference_latents: Tensor, features: tuple[Tensor, Tensor, Tensor]) -> Motion:
+    def forward(
+        self,
+        latents: Tensor,
+        reference_latents: Tensor,
+        features: tuple[Tensor, Tensor, Tensor],
+        guide: Tensor | None = None,
+    ) -> Motion:
+        """`guide` (N, 2, 64, 64) is the flow to begin with; none: no motion."""
         r64, r32, r16 = features
         both = torch.cat([latents, latents - reference_latents], dim=1)  # (N, 2C, 8, 8)
         x8 = self.blocks8(self.join8(with_coordinates(both)))  # (N, w8, 8, 8)
 
         x16 = self.up16(x8)  # (N, w16, 16, 16)
         x16 = self.blocks16(self.join16(with_coordinates(torch.cat([x16, r16], dim=1))))
-        flow16 = self.flow16(x16).float()  # (N, 2, 16, 16)
+        change16 = self.flow16(x16).float()  # (N, 2, 16, 16), to what the guide says
 
         # A level sees what the flow so far brings here and decides what is still wrong. The look is not differentiated
         # by place: gradients through sampled features are noise beside the labels.
-        flow = resize_flow(flow16, 32)
+        change = resize_flow(change16, 32)
+        flow = _guided(change, guide)
         x32, seen = self.up32(x16), warp(r32, flow.detach())
         x32 = self.join32(with_coordinates(torch.cat([x32, seen, flow.detach().to(x32.dtype)], dim=1)))
         x32 = self.blocks32(x32)  # (N, w32, 32, 32)
-        flow32 = flow + self.flow32(x32).float()
+        change32 = change + self.flow32(x32).float()
 
-        flow = resize_flow(flow32, 64)
+        change = resize_flow(change32, 64)
+        flow = _guided(change, guide)
         x64, seen = self.up64(x32), warp(r64, flow.detach())
         x64 = self.join64(torch.cat([x64, seen, flow.detach().to(x64.dtype)], dim=1))
         x64 = self.blocks64(x64)  # (N, w64, 64, 64)
         last = self.flow64(x64).float()  # (N, 4, 64, 64)
+        flow16, flow32 = _guided(change16, guide), _guided(change32, guide)
         return Motion(flow16, flow32, flow + last[:, :2], last[:, 2:3], last[:, 3:], x16, x32)
+
+
+def _guided(change: Tensor, guide: Tensor | None) -> Tensor:
+    return change if guide is None else change + resize_flow(guide, change.shape[-1])

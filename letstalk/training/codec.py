@@ -33,6 +33,7 @@ from letstalk.training.codec_settings import CodecTraining, read_arguments
 from letstalk.training.codec_stages import Stage, StagePlan, learning_rate
 from letstalk.training.codec_task import CodecTask, StepInput, StepOutput, weighted_total
 from letstalk.training.ema import WeightAverage
+from letstalk.training.focus import LANDMARK_REACHES
 from letstalk.training.judge import PatchJudge, hinge_loss
 from letstalk.training.launch import Launch
 from letstalk.training.pair_feed import PairFeed
@@ -48,7 +49,9 @@ BAD_STEPS_ALLOWED = 20  # in a row, before a run gives up
 
 def new_codec(seed: int = 0) -> ReferenceAutoencoder:
     """An untrained `mini` autoencoder."""
-    return ReferenceAutoencoder(num_landmarks=NUM_LANDMARKS, reading_names=READING_NAMES, seed=seed)
+    return ReferenceAutoencoder(
+        num_landmarks=NUM_LANDMARKS, reading_names=READING_NAMES, landmark_reaches=LANDMARK_REACHES, seed=seed
+    )
 
 
 class CodecTrainer:
@@ -72,7 +75,12 @@ class CodecTrainer:
         self.average = WeightAverage(self.model)
         self.judge = PatchJudge()
         self.judge.to(self.launch.device)
-        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-3, betas=(0.9, 0.98), weight_decay=0.01)
+        painting = [*self.model.texture.parameters(), *self.model.synthesis.parameters()]
+        painters = {id(value) for value in painting}
+        moving = [value for value in self.model.parameters() if id(value) not in painters]
+        self.optimizer = torch.optim.AdamW(
+            [{"params": moving}, {"params": painting}], lr=1e-3, betas=(0.9, 0.98), weight_decay=0.01
+        )
         self.judge_optimizer = torch.optim.AdamW(
             self.judge.parameters(), lr=settings.judge_learning_rate, betas=(0.5, 0.99)
         )
@@ -149,8 +157,9 @@ class CodecTrainer:
         for part in (self.model.encoder, self.model.geometry):
             part.requires_grad_(not stage.freeze_encoder)
         self.model.synthesis.heads[str(stage.size)].requires_grad_(True)
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(stage, within, self.step)
+        rate = learning_rate(stage, within, self.step)
+        for group, share in zip(self.optimizer.param_groups, (stage.motion_rate, 1.0), strict=True):
+            group["lr"] = share * rate
 
     def _freeze_encoder(self, stage: Stage) -> None:
         found = self.examiner.examine(self.average.model, stage.size)
@@ -207,7 +216,7 @@ class CodecTrainer:
         now = time.monotonic()
         spent, elapsed = self.watch.take(), max(now - self._logged_at, 1e-9)
         shares = {f"share_{name}": seconds / elapsed for name, seconds in spent.items()}
-        rate = self.optimizer.param_groups[0]["lr"]
+        rate = self.optimizer.param_groups[-1]["lr"]
         means = self.means.take()
         self.log.write(
             "step", step=self.step, seconds=self.seconds, stage=stage.name, size=stage.size, lr=rate,

@@ -13,18 +13,19 @@ from types import MappingProxyType
 from letstalk.errors import SettingsError
 
 LATENT_WEIGHTS = {
-    "landmarks": 1.0,  # from latents
+    "landmarks": 2.0,  # from latents; motion begins with them
     "keypoints": 1.0,  # from heat maps
     "readings": 0.05,
     "latent_size": 1e-4,
 }
 MOTION_WEIGHTS = {"flow": 3.0, "visibility": 0.05, "smoothness": 0.2}
-POINT_WEIGHTS = {"points": 8.0}  # lips and lids against their own middle: the flow of a head drowns them
+# Lips and lids against their own middle, in the flow and in the latents: the motion of a head drowns them.
+POINT_WEIGHTS = {"points": 8.0, "shapes": 8.0}
 GEOMETRY_WEIGHTS = {**LATENT_WEIGHTS, **MOTION_WEIGHTS}
 PICTURE_WEIGHTS = {"pixels": 1.0, "gradients": 1.0, "painting": 0.02}
 JUDGE_WEIGHTS = {"adversary": 0.02, "matching": 0.5}
 STAGE_WARMUP = 0.05  # share of a stage
-READER_WEIGHTS = {"reader": 0.01}  # at 0.05 its slope on the motion branch is five times that of the pixels
+READER_WEIGHTS = {"reader": 0.02}  # at 0.05 its slope on the motion branch is five times that of the pixels
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Stage:
     size: int
     weights: Mapping[str, float]
     learning_rate: float
+    motion_rate: float = 1.0  # share of the rate for encoder and motion: while painting begins, they must stay calm
     paints: bool = False  # the synthesis branch runs
     joint: bool = False  # pictures push on motion and encoder too
     freeze_encoder: bool = False  # latents are final
@@ -72,13 +74,16 @@ def standard_stages() -> tuple[Stage, ...]:
         learning_rate=3e-4, mouth_weight=18.0, eyes_weight=8.0, clean_share=0.4,
     )  # fmt: skip
     pictures = replace(
-        lips, name="pictures", share=0.08, weights={**lips.weights, **PICTURE_WEIGHTS}, paints=True, learning_rate=4e-4
-    )
+        lips, name="pictures", share=0.08, weights={**lips.weights, **PICTURE_WEIGHTS}, paints=True,
+        learning_rate=6e-4, motion_rate=0.2,
+    )  # fmt: skip
     together = {**pictures.weights, **READER_WEIGHTS, "warp": 0.5, "flow": 1.0}
     joint = replace(
-        pictures, name="joint", share=0.15, weights=together, joint=True, max_references=2, learning_rate=3e-4
-    )
-    decoding = {name: weight for name, weight in together.items() if name not in LATENT_WEIGHTS}
+        pictures, name="joint", share=0.15, weights=together, joint=True, max_references=2, learning_rate=4e-4,
+        motion_rate=0.4,
+    )  # fmt: skip
+    of_latents = {*LATENT_WEIGHTS, "shapes"}
+    decoding = {name: weight for name, weight in together.items() if name not in of_latents}
     fine = replace(
         joint, name="fine", share=0.22, weights={**decoding, **JUDGE_WEIGHTS}, freeze_encoder=True, max_references=3,
         judge_from=0.5,

@@ -75,7 +75,7 @@ class CodecTask(nn.Module):
             motions = decoded.motions
         else:
             motions = [
-                model.motion(wanted, at.latents, (at.features64, at.features32, at.features16))
+                model.motion_between(wanted, at.latents, (at.features64, at.features32, at.features16))
                 for at in (Encoded(*(part[:, r] for part in of_references)) for r in range(frames - 1))
             ]
 
@@ -99,6 +99,7 @@ class CodecTask(nn.Module):
         geometry = self.model.read_geometry(encoded.latents)
         return {
             "landmarks": losses.landmark_loss(geometry.landmarks, landmarks),
+            "shapes": losses.shape_loss(geometry.landmarks, landmarks, POINT_GROUPS),
             "keypoints": losses.landmark_loss(encoded.keypoints, landmarks),
             "readings": losses.reading_loss(geometry, readings),
             "latent_size": losses.latent_size_loss(encoded.latents),

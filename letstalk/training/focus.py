@@ -14,6 +14,16 @@ EYE_POINTS = {
     for side in ("left", "right")
 }
 EYE_CENTRES = (LANDMARK_INDEX["eye_left_centre"], LANDMARK_INDEX["eye_right_centre"])
+
+
+def _reach(name: str) -> float:
+    """How far a landmark speaks for its surroundings, half-widths: about half of the way to its neighbours."""
+    if name.startswith(("lip_", "mouth_", "eye_")):
+        return 0.05
+    return 0.1 if name.startswith(("nose", "brow")) else 0.2
+
+
+LANDMARK_REACHES = tuple(_reach(name) for name in LANDMARK_NAMES)
 MOUTH_MARGIN = 1.5  # half-axes of the ellipse in half-extents of the points
 EYE_MARGIN = 1.6
 ROUNDEST = 0.5  # a closed mouth or eye still gets an ellipse this high for its width

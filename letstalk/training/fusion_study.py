@@ -46,8 +46,9 @@ def train_fusions(base: TalkerTraining, cancel: CancelToken | None = None) -> It
                 base, out=out, size="fusion", portrait_fusion=portrait_fusion, audio_fusion=audio_fusion,
                 minutes=minutes, resume=(out / "state").is_dir(),
             )  # fmt: skip
-            figures = TalkerTrainer(settings).run(cancel)
-            if cancel and cancel.stopped:
+            trainer = TalkerTrainer(settings)
+            figures = trainer.run(cancel)
+            if trainer.clock.progress < 1:  # stopped, or at the end of its slice
                 return
             done.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
         yield name, json.loads(done.read_text(encoding="utf-8"))

@@ -47,7 +47,12 @@ def point_loss(flow: Tensor, target: Tensor, reference: Tensor, groups: tuple[tu
     target's landmarks (N, K, 2), against the reference's, both counted from the middle of their group.
     """
     brought = sample(flow, target.transpose(1, 2)[:, :, None])[:, :, 0].transpose(1, 2)  # (N, K, 2)
-    error = brought - (reference - target)
+    return shape_loss(target + brought, reference, groups)
+
+
+def shape_loss(found: Tensor, truth: Tensor, groups: tuple[tuple[int, ...], ...]) -> Tensor:
+    """Mean absolute error of (N, K, 2) landmarks, each group's counted from its own middle."""
+    error = found.float() - truth
     parts = [(error[:, group] - error[:, group].mean(1, keepdim=True)).abs().mean() for group in groups]
     return torch.stack(parts).mean()
 

@@ -1,7 +1,8 @@
 """Windows of latent films: what one training step of the talker sees. A batch is a function of seed and step.
 
 Frames of a window run through memory and then one chunk (two for a roll-out). The sound reaches as far beyond both
-ends as the audio encoder listens.
+ends as the audio encoder listens. Chunks are those of a job: most are whole, the first one is shorter and has nothing
+before it, the last one is as long as the sound.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 from letstalk.errors import InputError
+from letstalk.longform.plan import ChunkPlan
 from letstalk.models import mel
 from letstalk.models.audio_encoder import AudioEncoder
 from letstalk.models.autoencoder import ReferenceAutoencoder
@@ -24,6 +26,7 @@ from letstalk.types import SAMPLES_PER_FRAME, num_samples_for_frames
 GAIN_DB = (-12.0, 8.0)  # of a window's sound; microphones differ
 LEAST_AMOUNT = 1e-3
 LARGEST_LOG_AMOUNT = 2.5
+FIRST_CHUNK_SHARE, LAST_CHUNK_SHARE = 0.1, 0.05  # of the steps; all others show whole chunks
 
 
 @dataclass(frozen=True)
@@ -67,16 +70,23 @@ class FilmShelf:
         self.log_amounts = (logs - logs.median(dim=0).values).clamp(-LARGEST_LOG_AMOUNT, LARGEST_LOG_AMOUNT)
         self._loudness: dict[int, Tensor] = {}
 
-    def loudness_before(self, number: int, frame: int) -> float:
-        """What the encoder's follower of loudness stands at when it comes to `frame` of a film."""
+    def loudness_before(self, number: int, frame: int, gain_db: float = 0.0) -> float:
+        """What the encoder's follower of loudness stands at when it comes to `frame` of a film played at `gain_db`."""
         if frame <= 0:
             return mel.LOUDNESS_FLOOR_DB
+        loudest = GAIN_DB[1]
+        assert gain_db <= loudest, gain_db
         if number not in self._loudness:
-            sound = torch.nn.functional.pad(self.films[number].sound(), self.reach)[None]
+            # Followed at the largest gain, where the follower's floor hides least: so every smaller one is exact.
+            sound = torch.nn.functional.pad(self.films[number].sound(), self.reach)[None] * 10 ** (loudest / 20)
             self._loudness[number] = mel.features(sound, torch.full((1,), mel.LOUDNESS_FLOOR_DB))[1][0]
-        return float(self._loudness[number][frame * mel.HOPS_PER_FRAME - 1])
+        heard = float(self._loudness[number][frame * mel.HOPS_PER_FRAME - 1])
+        return max(heard - loudest + gain_db, mel.LOUDNESS_FLOOR_DB)
 
-    def batch(self, shape: WindowShape, num_chunks: int, rows: int, seed: tuple[int | str, ...]) -> TalkBatch:
+    def batch(
+        self, shape: WindowShape, num_chunks: int, rows: int, seed: tuple[int | str, ...], *, fresh: bool = False
+    ) -> TalkBatch:
+        """`rows` windows from anywhere in the films; `fresh` ones are a job's beginning, with nothing before it."""
         first, *stream = seed
         random = numpy_generator(int(first), "talk", *stream)
         num_frames = num_chunks * shape.chunk_frames
@@ -91,6 +101,8 @@ class FilmShelf:
             view, reference = int(random.integers(film.num_views)), int(random.integers(film.references.shape[1]))
             gain_db = float(random.uniform(*GAIN_DB))
             row = self.window(shape, number, start, shape.memory_frames + num_frames, view, gain_db)
+            if fresh:
+                row |= without_past(row, shape)
             drawn.append({**row, "reference": film.references[view, reference]})
         return TalkBatch(**{name: torch.stack([row[name] for row in drawn]) for name in drawn[0]})
 
@@ -108,9 +120,20 @@ class FilmShelf:
             "latents": padded_slice(film.latents[view], start, start + num_frames),
             "valid": (frames >= 0) & (frames < film.num_frames),
             "samples": samples * 10 ** (gain_db / 20),
-            "loudness": torch.tensor(max(self.loudness_before(number, start) + gain_db, mel.LOUDNESS_FLOOR_DB)),
+            "loudness": torch.tensor(self.loudness_before(number, start, gain_db)),
             "amounts": self.log_amounts[number],
         }
+
+
+def without_past(row: dict[str, Tensor], shape: WindowShape) -> dict[str, Tensor]:
+    """What changes in a window when the recording, and the video, begin with its chunk."""
+    num_frames, num_samples = shape.memory_frames, shape.past_samples + num_samples_for_frames(shape.memory_frames)
+    return {
+        "latents": padded_slice(row["latents"][num_frames:], -num_frames, len(row["latents"]) - num_frames),
+        "valid": row["valid"] & (torch.arange(len(row["valid"])) >= num_frames),
+        "samples": padded_slice(row["samples"][num_samples:], -num_samples, len(row["samples"]) - num_samples),
+        "loudness": torch.tensor(mel.LOUDNESS_FLOOR_DB),
+    }
 
 
 def padded_slice(values: Tensor, first: int, end: int) -> Tensor:
@@ -139,9 +162,23 @@ class TalkFeed:
     def close(self) -> None:
         self._collector.shutdown(wait=True, cancel_futures=True)
 
+    def chunk_of(self, step: int) -> tuple[WindowShape, bool]:
+        """How long the chunk of a step is, and whether it is a job's first one."""
+        first, *stream = self.seed
+        random = numpy_generator(int(first), "chunk", *stream, step)
+        kind, whole = random.random(), self.shape.chunk_frames
+        if kind < FIRST_CHUNK_SHARE:
+            return replace(self.shape, chunk_frames=min(ChunkPlan.first_chunk_frames, whole)), True
+        if kind < FIRST_CHUNK_SHARE + LAST_CHUNK_SHARE:
+            return replace(self.shape, chunk_frames=int(random.integers(1, whole + 1))), False
+        return self.shape, False
+
     def _submit(self, key: tuple[int, int]) -> Future[TalkBatch]:
-        step, num_chunks = key
-        return self._collector.submit(self.shelf.batch, self.shape, num_chunks, self.rows, (*self.seed, step))
+        return self._collector.submit(self._collect, *key)
+
+    def _collect(self, step: int, num_chunks: int) -> TalkBatch:
+        shape, fresh = self.chunk_of(step) if num_chunks == 1 else (self.shape, False)
+        return self.shelf.batch(shape, num_chunks, self.rows, (*self.seed, step), fresh=fresh)
 
 
 @torch.no_grad()

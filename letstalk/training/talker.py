@@ -141,7 +141,7 @@ class TalkerTrainer:
             self.feed.close()
         figures: dict[str, float] = {}
         if self.launch.is_main:
-            figures = self.examine()
+            figures = self.examine(whole=True)
             self.log.write("end", step=self.clock.step, seconds=self.clock.seconds, **figures)
             self.save()
         return figures
@@ -211,27 +211,31 @@ class TalkerTrainer:
         log.info("step %d %s, %.1f windows/s", self.clock.step, losses, self.rows_seen / elapsed)
         self._logged_at, self.rows_seen, self.buckets = now, 0, None
 
-    def examine(self) -> dict[str, float]:
-        """Figures of the averaged weights into the log, plain and guided, and a sheet."""
+    def examine(self, *, whole: bool = False) -> dict[str, float]:
+        """Figures of the averaged weights into the log, and a sheet: guided, as videos are made, and, where `whole`,
+        without guidance too.
+        """
         self._examined_at = time.monotonic()
         if self.examiner is None:
             return {}
-        model, found, chunk = self.average.model, {}, self.settings.chunk_frames
+        model, chunk = self.average.model, self.settings.chunk_frames
         heard = self._held_out_batch()  # before autocast, which cannot stack half-precision latents
+        ways = {"": GUIDED, "unguided_": SamplingSettings()} if whole else {"": GUIDED}
+        found, spoken = {}, {}
         with self.watch.part("examine"), self.launch.autocast(), self.launch.attention():
-            for name, sampling in (("", SamplingSettings()), ("guided_", GUIDED)):
-                spoken = self.examiner.speak(
+            for name, sampling in ways.items():
+                spoken[name] = self.examiner.speak(
                     model.transformer, model.audio_encoder, self.settings.memory_frames, chunk, sampling
                 )
-                found |= {name + key: value for key, value in self.examiner.figures(spoken, chunk).items()}
+                figures = self.examiner.figures(spoken[name], chunk)
+                found |= {name + key: value for key, value in figures.items()}
             found |= self._audio_gap(heard)
-        sheet = self.examiner.strip(spoken, first=30, every=4, count=9)
+        sheet = self.examiner.strip(spoken[""], first=30, every=4, count=9)
         save_sheet(sheet, self.settings.out / "sheets" / f"{self.clock.step:07d}.png")
         self.log.write("examine", step=self.clock.step, seconds=self.clock.seconds, **found)
-        log.info("examine %d: mouth r %.3f (shuffled %.3f), spread %.2f; guided r %.3f, spread %.2f; audio gap %.4f",
+        log.info("examine %d: mouth r %.3f (shuffled %.3f, bound %.3f), spread %.2f, seam %.2f, audio gap %.4f",
                  self.clock.step, *(found[name] for name in (
-                     "mouth_r", "mouth_r_shuffled", "mouth_spread", "guided_mouth_r", "guided_mouth_spread",
-                     "audio_gap")))  # fmt: skip
+                     "mouth_r", "mouth_r_shuffled", "mouth_bound_r", "mouth_spread", "seam", "audio_gap")))  # fmt: skip
         self._examined_at = time.monotonic()
         return found
 

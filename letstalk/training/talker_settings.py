@@ -47,7 +47,7 @@ class TalkerTraining:
     threads: int = 1
     weights_every_minutes: float = 3.0
     log_every: int = 50
-    validate_every_minutes: float = 8.0
+    validate_every_minutes: float = 12.0
     validation_films: int = 12
 
     def __post_init__(self) -> None:
