@@ -238,7 +238,7 @@ def events(out: Path, kind: str) -> list[dict]:
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_run_leaves_weights_figures_and_a_sheet(stores: Stores, tmp_path: Path, precision: str) -> None:
     figures = trainer(settings(stores, tmp_path, precision=precision)).run()
-    assert {"mouth_r", "mouth_r_shuffled", "guided_mouth_spread", "silent_gap", "audio_gap", "seam"} <= set(figures)
+    assert {"mouth_r", "mouth_r_shuffled", "unguided_mouth_spread", "silent_gap", "audio_gap", "seam"} <= set(figures)
     steps = events(tmp_path, "step")
     assert [event["step"] for event in steps] == [1, 2, 3, 4]
     assert {"flow", "motion", "expression", "total", "rows_per_second", "s 0.8-1"} <= set(steps[0])
