@@ -89,3 +89,12 @@ def test_a_click_does_not_count_as_a_voice() -> None:
     clicked = samples.clone()
     clicked[:, 4000:4008] = 0.7
     assert float((loudness_of(clicked) - loudness_of(samples)).max()) < 6.0
+
+
+def test_autocast_does_not_round_what_is_heard() -> None:
+    """A network in half precision must be trained on the features that it is given at work."""
+    before = torch.full((1,), mel.LOUDNESS_FLOOR_DB)
+    plain = mel.features(noise(1, -25), before)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = mel.features(noise(1, -25), before)
+    assert all(torch.equal(a, b) for a, b in zip(plain, rounded, strict=True))
