@@ -97,14 +97,15 @@ def run(order: Order, preset: Preset, machine: Machine) -> FilmResult:
     from letstalk.engine.find import find_model
     from letstalk.media.audio import load_audio
     from letstalk.media.files import check_target
-    from letstalk.media.image import load_image
+    from letstalk.media.image import WHOLE_PICTURE_LIMITS, load_image
     from letstalk.media.video import SUFFIXES
     from letstalk.runtime import RuntimePlan
 
     begin = time.perf_counter()
     folder = find_model(preset.weights)
     check_target(order.out, [*order.portraits, order.audio], SUFFIXES)
-    pictures = [load_image(path) for path in order.portraits]
+    limits = WHOLE_PICTURE_LIMITS if preset.generation.full_frame else None
+    pictures = [load_image(path, limits) for path in order.portraits]
     speech = load_audio(order.audio)
 
     from letstalk.pipeline import LetsTalkPipeline
@@ -161,7 +162,7 @@ def stopping(token: CancelToken) -> Iterator[None]:
 
 @contextmanager
 def progress_bar(num_frames: int) -> Iterator[Callable[[float], None]]:
-    """Frames made, time gone, time to go. Where nobody watches, a line now and then."""
+    """Frames made, time gone, time to go. Where nobody watches, one line at the end."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,

@@ -29,6 +29,7 @@ from letstalk.engine.sitter import Picture, framed
 from letstalk.engine.sound import Sound, as_audio
 from letstalk.errors import Cancelled, MissingAssetError
 from letstalk.media.face import FaceFinder
+from letstalk.media.image import WHOLE_PICTURE_LIMITS
 from letstalk.models.audio_encoder import AudioEncoder
 from letstalk.models.autoencoder import ReferenceAutoencoder
 from letstalk.models.transformer import TalkingTransformer
@@ -66,8 +67,6 @@ class LetsTalkPipeline(DiffusionPipeline):
     Nothing about a job is kept in it: any number of streams may run on one pipeline, in turns or in threads.
     """
 
-    model_cpu_offload_seq = "audio_encoder->transformer->autoencoder"
-
     def __init__(
         self,
         transformer: TalkingTransformer,
@@ -92,6 +91,8 @@ class LetsTalkPipeline(DiffusionPipeline):
 
         Further arguments are those of diffusers. Without `dtype` everything computes in float32.
         """
+        older_name = kwargs.pop("torch_dtype", None)  # that diffusers had for it
+        dtype = dtype or older_name or torch.float32
         folder = find_model(name_or_path)
         try:
             with _no_progress_bar():
@@ -101,7 +102,7 @@ class LetsTalkPipeline(DiffusionPipeline):
             raise MissingAssetError(f"The model in {folder} cannot be loaded ({reason}).", HOW_TO_GET_ONE) from error
         pipeline._check_complete(folder)
         pipeline.autoencoder.check_latents()  # while the weights are as they were saved
-        return pipeline.place(pipeline.device, dtype or torch.float32)
+        return pipeline.place(pipeline.device, dtype)
 
     def place(self, device: torch.device | str, dtype: torch.dtype) -> Self:
         """Where and how precisely the networks work. The audio encoder stays in float32: it costs next to nothing."""
@@ -119,7 +120,9 @@ class LetsTalkPipeline(DiffusionPipeline):
         """What several videos of one person with one set of settings share; encodes the pictures once."""
         settings = (settings or GenerationSettings()).changed(**changes)
         self.autoencoder.check_size(settings.size)
-        return Session(self.networks, framed(portraits, settings.size, self._face_finder), settings)
+        limits = WHOLE_PICTURE_LIMITS if settings.full_frame else None
+        framed_portraits = framed(portraits, settings.size, self._face_finder, limits)
+        return Session(self.networks, framed_portraits, settings)
 
     def stream(
         self,
@@ -140,13 +143,14 @@ class LetsTalkPipeline(DiffusionPipeline):
         blocks the length need not be known, and chunks come as soon as their sound has. Single settings may be given
         by name (`seed=7`). What can be refused is refused here, before the first chunk is asked for.
 
-        `on_step` hears of every evaluation of the transformer. `CancelToken.stop` ends the stream within one of them,
-        `cancel` raises `Cancelled`; chunks that came before are complete either way. `state` is that of an earlier
-        chunk (`chunk.state`): the stream goes on after it as if it had never ended. Live blocks must then begin at
-        sample `state.num_heard`; a recording is given whole again.
+        `on_step` hears of every evaluation of the transformer. `CancelToken.stop` ends the stream within one of them
+        or at the next live block, `cancel` raises `Cancelled`; chunks that came before are complete either way.
 
-        With `overlap` the transformer (and the pulling of live blocks) runs in a thread of its own, one chunk ahead of
-        the decoder: the same frames, sooner on two cores.
+        `state` is that of an earlier chunk (`chunk.state`): the stream goes on after it as if it had never ended. Live
+        blocks must then begin at sample `state.num_heard`; a recording is given whole again.
+
+        With `overlap` the transformer (and with it `on_step` and the pulling of live blocks) runs in a thread of its
+        own, one chunk ahead of the decoder: the same frames, sooner on two cores.
         """
         hooks = Hooks(on_step, cancel)
         return self.session(portraits, settings, **changes).stream(audio, state=state, hooks=hooks, overlap=overlap)
@@ -166,7 +170,8 @@ class LetsTalkPipeline(DiffusionPipeline):
         return TalkingVideo(
             frames=np.concatenate([chunk.frames for chunk in chunks]),
             samples=np.concatenate([chunk.samples for chunk in chunks]),
-            source=recording.source if recording else None,
+            # A stream that was taken up in the middle has not all of the recording.
+            source=recording.source if recording and chunks[0].first_frame == 0 else None,
             notes=tuple(note for chunk in chunks for note in chunk.notes),
         )
 

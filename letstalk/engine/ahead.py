@@ -28,8 +28,7 @@ def ahead(items: Iterator[Item], depth: int = 1, given_up: Callable[[], bool] | 
     """The same items in the same order; up to `depth` wait ready while one more is being made.
 
     What `items` raises is raised here, after the items before it. Closing this generator, or `given_up` turning true
-    while nothing is ready, ends it; the thread ends with the item that it is at, and a source that waits for live
-    sound lets go at its next block.
+    while nothing is ready, ends it. The thread ends with the item that it is at, which nothing here can hurry.
     """
     ready: queue.Queue[_Made[Item] | _Ended] = queue.Queue(depth)
     closed = threading.Event()
@@ -69,10 +68,10 @@ def _work(items: Iterator[Item], ready: queue.Queue[_Made[Item] | _Ended], close
             hand_over(_Made(item))
             if closed.is_set():
                 break
-        error = None
-    except BaseException as raised:  # it belongs to the consumer, whatever it is
-        error = raised
-    close = getattr(items, "close", None)
-    if close is not None:
-        close()
-    hand_over(_Ended(error))
+        close = getattr(items, "close", None)
+        if close is not None:
+            close()
+        ended = _Ended()
+    except BaseException as error:  # it belongs to the consumer, whatever it is
+        ended = _Ended(error)
+    hand_over(ended)

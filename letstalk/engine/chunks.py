@@ -19,7 +19,7 @@ from letstalk.engine.sound import SoundSource
 from letstalk.errors import InputError
 from letstalk.flow.frame_noise import frame_noise
 from letstalk.flow.guidance import Velocity, guided, needed_passes, repeat_batch
-from letstalk.flow.schedulers import Stopped, make_scheduler, sample
+from letstalk.flow.schedulers import Stopped, make_scheduler, sample, shift_of
 from letstalk.longform.memory_bank import MemoryBank
 from letstalk.longform.plan import ChunkPlan
 from letstalk.media.loudness import frame_levels_db
@@ -55,12 +55,17 @@ class Hooks:
     cancel: CancelToken | None = None
     clock: StageClock | None = None
 
+    @property
+    def stopped(self) -> bool:
+        """The caller asked to stop or to cancel."""
+        return self.cancel is not None and self.cancel.stopped
+
     def check(self) -> None:
         """Raises `Cancelled` or `Stopped` when the caller asked for it."""
         if self.cancel is not None:
             self.cancel.check()
-            if self.cancel.stopped:
-                raise Stopped
+        if self.stopped:
+            raise Stopped
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ class ChunkMaker:
     def __init__(self, networks: Networks, sitter: Sitter, settings: GenerationSettings) -> None:
         self.networks, self.settings = networks, settings
         self.plan = ChunkPlan(settings.chunk_frames, settings.first_chunk_frames)
-        self._scheduler = make_scheduler(settings.scheduler, networks.scheduler.config.shift)
+        self._scheduler = make_scheduler(settings.scheduler, shift_of(networks.scheduler))
         self._controls = tuple(networks.transformer.config["control_names"])
         motion_controls(settings, self._controls, np.zeros(0, bool))  # refuses what the network cannot do, now
         self._passes = needed_passes(settings.guidance_portrait, settings.guidance_audio)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 
 from letstalk.engine.chunks import Hooks
@@ -62,21 +63,23 @@ def film(
     """
     options, hooks = options or FilmOptions(), hooks or Hooks()
     clock = hooks.clock or StageClock()
-    state = _resumed(session, audio, writer, journal, options) if journal else None
+    hooks = replace(hooks, clock=clock)
+    state = _resumed(session, audio, writer, journal, options.resume, hooks) if journal else None
     begin, first_frame_seconds = time.perf_counter(), 0.0
     num_resumed, notes = writer.num_frames, []
-    stream = session.stream(audio, state=state, hooks=replace(hooks, clock=clock), overlap=options.overlap)
     try:
-        for chunk in stream:
-            first_frame_seconds = first_frame_seconds or time.perf_counter() - begin
-            with clock.stage("encoder"):
-                writer.write(chunk.frames, chunk.samples)
-            if journal is not None:
-                with clock.stage("journal"):
-                    journal.add(chunk.latents, chunk.state)
-            notes += chunk.notes
-            if options.on_chunk is not None:
-                options.on_chunk(chunk)
+        # Closed, or its thread would work on after an error of the writer.
+        with closing(session.stream(audio, state=state, hooks=hooks, overlap=options.overlap)) as stream:  # type: ignore[type-var]
+            for chunk in stream:
+                first_frame_seconds = first_frame_seconds or time.perf_counter() - begin
+                with clock.stage("encoder"):
+                    writer.write(chunk.frames, chunk.samples)
+                if journal is not None:
+                    with clock.stage("journal"):
+                        journal.add(chunk.latents, chunk.state)
+                notes += chunk.notes
+                if options.on_chunk is not None:
+                    options.on_chunk(chunk)
         with clock.stage("encoder"):
             video = writer.finish()
     except Cancelled:
@@ -86,21 +89,26 @@ def film(
     complete = video.num_frames == audio.num_frames
     if journal is not None and complete:
         journal.remove()
-    seconds = time.perf_counter() - begin
-    return FilmResult(video, complete, num_resumed, seconds, first_frame_seconds, clock.seconds(), tuple(notes))
+    seconds, said = time.perf_counter() - begin, (*notes, *video.notes)
+    return FilmResult(video, complete, num_resumed, seconds, first_frame_seconds, clock.seconds(), said)
 
 
 def _resumed(
-    session: Session, audio: Audio, writer: VideoWriter, journal: Journal, options: FilmOptions
+    session: Session, audio: Audio, writer: VideoWriter, journal: Journal, resume: bool, hooks: Hooks
 ) -> JobState | None:
-    """Writes what an earlier run had made and gives the state after it; begins the journal where there is nothing."""
-    state = journal.take_up(audio) if options.resume else None
+    """Writes what an earlier run had made and gives the state after it; begins the journal where there is nothing.
+
+    Ends early once the job is stopped, like the stream that follows; the journal keeps all that it has.
+    """
+    state = journal.take_up(audio) if resume else None
     if state is None:
         journal.begin(audio)
         return None
     state.check_recipe(session.recipe)
     plan = ChunkPlan(session.settings.chunk_frames, session.settings.first_chunk_frames)
     for frames, latents in journal.chunks(plan, state):
+        if hooks.stopped:
+            break
         start, stop = num_samples_for_frames(frames.start), num_samples_for_frames(frames.stop)
         writer.write(session.frames(latents), audio.samples[start:stop])
     return state

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from letstalk.engine.pauses import PauseMeter
@@ -67,12 +67,12 @@ class JobState:
             "pauses": asdict(self.pauses),
             "recipe": dict(self.recipe),
         }
+        content = save(
+            {name: tensor.cpu().contiguous() for name, tensor in tensors.items()},
+            metadata={"format": FORMAT, "job": json.dumps(numbers)},
+        )
         with atomic_target(path) as partial:
-            save_file(
-                {name: tensor.cpu().contiguous() for name, tensor in tensors.items()},
-                partial,
-                metadata={"format": FORMAT, "job": json.dumps(numbers)},
-            )
+            partial.write_bytes(content)  # not `save_file`: on a full disk it raises an error of its own kind
         return path
 
     @classmethod

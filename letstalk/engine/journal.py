@@ -6,8 +6,10 @@ Not the frames: latents take 4 kB each and decode to the same frames again, seve
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -45,14 +47,15 @@ class Journal:
         """An empty journal. Other ones that nobody has asked for in a month go."""
         self.remove()
         try:
-            self.folder.mkdir(parents=True)
+            self.folder.mkdir(mode=0o700, parents=True)  # it holds a voice and a face
             (self.folder / SOUND).write_text(_sound_hash(audio))
             (self.folder / LATENTS).touch()
         except OSError as error:
             raise output_error(self.folder, error) from None
         for other in self.folder.parent.iterdir():
-            if other.is_dir() and time.time() - other.stat().st_mtime > KEPT_SECONDS:
-                remove_tree(other)
+            with suppress(OSError):  # another process was quicker
+                if other.is_dir() and time.time() - other.stat().st_mtime > KEPT_SECONDS:
+                    remove_tree(other)
 
     def add(self, latents: Tensor, state: JobState) -> None:
         """One more chunk, (F, C, h, w), and the state after it. The state comes last: it says how much counts."""
@@ -68,15 +71,19 @@ class Journal:
         if not (self.folder / STATE).is_file():
             return None
         state = JobState.load(self.folder / STATE)
-        if (self.folder / SOUND).read_text() != _sound_hash(audio):
-            raise SettingsError("The unfinished video was begun with another sound.", "Give the same, or start anew.")
-        num_bytes = 4 * state.next_frame * state.memory.latents[0, 0].numel()
-        latents = self.folder / LATENTS
-        if latents.stat().st_size < num_bytes:
+        num_bytes = 4 * state.next_frame * state.memory.latents.shape[2:].numel()
+        try:
+            sound = (self.folder / SOUND).read_bytes()
+            with (self.folder / LATENTS).open("r+b") as file:
+                is_whole = file.seek(0, os.SEEK_END) >= num_bytes
+                if is_whole:  # the process may have died between the latents and the state of a chunk
+                    file.truncate(num_bytes)
+        except OSError:
+            is_whole = False
+        if not is_whole:
             raise InputError("What was kept of the unfinished video is damaged.", "Start it anew, without --resume.")
-        # The process may have died between the latents and the state of a chunk.
-        with latents.open("r+b") as file:
-            file.truncate(num_bytes)
+        if sound != _sound_hash(audio).encode():
+            raise SettingsError("The unfinished video was begun with another sound.", "Give the same, or start anew.")
         return state
 
     def chunks(self, plan: ChunkPlan, state: JobState) -> Iterator[tuple[range, Tensor]]:

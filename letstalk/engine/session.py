@@ -26,6 +26,8 @@ from letstalk.media.paste import PasteBack
 from letstalk.settings import GenerationSettings
 from letstalk.types import Portrait, VideoChunk
 
+DECODED_AT_ONCE = 16  # frames: long chunks of large pictures would take gigabytes
+
 
 @dataclass(frozen=True, kw_only=True)
 class MadeChunk(VideoChunk):
@@ -66,7 +68,7 @@ class Session:
         if state is not None:
             state.check_recipe(self.recipe)
         audio = as_audio(sound)
-        source = as_source(sound if audio is None else audio, state.num_heard if state else 0)
+        source = as_source(sound if audio is None else audio, state.num_heard if state else 0, hooks.check)
         notes = () if state else (*self.notes, *(audio.notes if audio else ()))
         state = state.to(self.networks.device) if state else self._maker.begin(self.recipe)
         return self._decoded(source, state, hooks, notes, overlap)
@@ -74,13 +76,13 @@ class Session:
     def _decoded(
         self, source: SoundSource, state: JobState, hooks: Hooks, notes: tuple[str, ...], overlap: bool
     ) -> Iterator[MadeChunk]:
-        token, clock = hooks.cancel, hooks.clock or StageClock()
+        clock = hooks.clock or StageClock()
         made: Iterator[LatentChunk] = self._maker.chunks(source, state, hooks)
         if overlap:
-            made = ahead(made, given_up=None if token is None else lambda: token.stopped)
+            made = ahead(made, given_up=lambda: hooks.stopped)
         with closing(made):  # type: ignore[type-var]  both are generators
             for chunk in made:
-                if token is not None and token.stopped:
+                if hooks.stopped:
                     break
                 yield MadeChunk(
                     first_frame=chunk.frames.start,
@@ -91,25 +93,29 @@ class Session:
                     latents=chunk.latents,
                 )
                 notes = ()
-        if token is not None:
-            token.check()
+        if hooks.cancel is not None:
+            hooks.cancel.check()
 
     @torch.inference_mode()
     def frames(self, latents: Tensor, clock: StageClock | None = None) -> np.ndarray:
         """Deltas (F, C, h, w) of one chunk -> video frames (F, height, width, 3) uint8."""
         clock = clock or StageClock()
-        codec = self.networks.autoencoder
         with clock.stage("decoder"):
-            deltas = latents[None].to(self.networks.device)
-            wanted = self.networks.transformer.undo_deltas(deltas, self._sitter.latents)[0]  # (F, C, h, w) normalised
-            wanted = codec.denormalise(wanted).to(codec.dtype)
-            pictures = codec.decode(wanted, self._sitter.references).pictures.float()  # (F, 3, S, S) in -1..1
-            levels = ((pictures + 1.0) * 127.5).round_().clamp_(0, 255).to(torch.uint8)
-            crops = levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+            crops = np.concatenate([self._crops(part) for part in latents.split(DECODED_AT_ONCE)])
         if self._paste is None:
             return crops
         with clock.stage("paste"):
             return np.stack([self._paste.frame(crop) for crop in crops])
+
+    def _crops(self, latents: Tensor) -> np.ndarray:
+        """Deltas (F, C, h, w) -> crops (F, S, S, 3) uint8."""
+        codec = self.networks.autoencoder
+        deltas = latents[None].to(self.networks.device)
+        wanted = self.networks.transformer.undo_deltas(deltas, self._sitter.latents)[0]  # (F, C, h, w) normalised
+        wanted = codec.denormalise(wanted).to(codec.dtype)
+        pictures = codec.decode(wanted, self._sitter.references).pictures.float()  # (F, 3, S, S) in -1..1
+        levels = ((pictures + 1.0) * 127.5).round_().clamp_(0, 255).to(torch.uint8)
+        return levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
 def _recipe(networks: Networks, portraits: tuple[Portrait, ...], settings: GenerationSettings) -> dict[str, str]:

@@ -14,7 +14,7 @@ from torch import Tensor
 from letstalk.errors import InputError
 from letstalk.media.face import FaceFinder, frame_portrait
 from letstalk.media.framing import resize_framing, take_crop
-from letstalk.media.image import ImageSource, LoadedImage, load_image
+from letstalk.media.image import ImageLimits, ImageSource, LoadedImage, load_image
 from letstalk.models.autoencoder import ReferenceAutoencoder
 from letstalk.models.encoder import References
 from letstalk.types import Portrait
@@ -23,10 +23,15 @@ MOST_PICTURES = 3
 Picture = Portrait | LoadedImage | ImageSource
 
 
-def framed(pictures: Picture | Sequence[Picture], size: int, finder: Callable[[], FaceFinder]) -> tuple[Portrait, ...]:
+def framed(
+    pictures: Picture | Sequence[Picture],
+    size: int,
+    finder: Callable[[], FaceFinder],
+    limits: ImageLimits | None = None,
+) -> tuple[Portrait, ...]:
     """Portraits with crops of `size`, always taken from the full picture. The first one is the one that speaks.
 
-    A `Portrait` keeps its framing; anything else is read and searched for a face with `finder()`.
+    A `Portrait` keeps its framing; anything else is read, within `limits`, and searched for a face with `finder()`.
     """
     several: list[Any] = list(pictures) if isinstance(pictures, list | tuple) else [pictures]
     if not 1 <= len(several) <= MOST_PICTURES:
@@ -38,7 +43,7 @@ def framed(pictures: Picture | Sequence[Picture], size: int, finder: Callable[[]
         if isinstance(picture, Portrait):
             portraits.append(_resized(picture, size))
         else:
-            image = picture if isinstance(picture, LoadedImage) else load_image(picture)
+            image = picture if isinstance(picture, LoadedImage) else load_image(picture, limits)
             portraits.append(frame_portrait(image, finder().find(image.pixels), size))
     return tuple(portraits)
 

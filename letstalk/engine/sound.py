@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -39,10 +39,14 @@ class Recording:
 
 
 class LiveSound:
-    """Blocks of any length; pulled one at a time and only when they are needed."""
+    """Blocks of any length; pulled one at a time and only when they are needed.
 
-    def __init__(self, blocks: Iterable[np.ndarray]) -> None:
+    `check` is called before each pull and may raise: whoever stops a job does not wait for a whole chunk of sound.
+    """
+
+    def __init__(self, blocks: Iterable[np.ndarray], check: Callable[[], None] | None = None) -> None:
         self._blocks: Iterator[np.ndarray] | None = iter(blocks)
+        self._check = check
         self._waiting: deque[np.ndarray] = deque()
 
     def take(self, num_samples: int) -> np.ndarray:
@@ -57,6 +61,8 @@ class LiveSound:
     def _next_block(self) -> np.ndarray | None:
         if self._waiting:
             return self._waiting.popleft()
+        if self._check is not None:
+            self._check()
         block = next(self._blocks, None) if self._blocks is not None else None
         if block is None:
             self._blocks = None  # an iterator that has ended is not asked again
@@ -81,13 +87,15 @@ def as_audio(sound: Sound) -> Audio | None:
     return None
 
 
-def as_source(sound: Sound, start: int = 0) -> SoundSource:
-    """What a job reads from. A recording is taken up at sample `start`; live blocks must begin there themselves."""
+def as_source(sound: Sound, start: int = 0, check: Callable[[], None] | None = None) -> SoundSource:
+    """What a job reads from. A recording is taken up at sample `start`; live blocks must begin there themselves, and
+    `check` is called before each of them.
+    """
     audio = as_audio(sound)
     if audio is not None:
         return Recording(audio.samples, start)
     assert not isinstance(sound, Audio | str | os.PathLike)
-    return LiveSound(sound)
+    return LiveSound(sound, check)
 
 
 def checked_samples(block: np.ndarray) -> np.ndarray:

@@ -62,8 +62,13 @@ def make_scheduler(name: str, shift: float = 1.0) -> Any:
 
 def shift_of(scheduler: Any) -> float:
     """The shift that a scheduler was made with, to make another kind of scheduler for the same model."""
-    config = scheduler.config
-    return float(config["shift"] if "shift" in config else config["flow_shift"])
+    for name in ("shift", "flow_shift"):
+        if name in scheduler.config:
+            return float(scheduler.config[name])
+    raise SettingsError(
+        f"{type(scheduler).__name__} is no scheduler for flow matching.",
+        "Use one of letstalk.flow.schedulers.make_scheduler.",
+    )
 
 
 def started(scheduler: Any, num_steps: int, device: torch.device) -> Any:

@@ -56,6 +56,11 @@ class ImageLimits:
     max_megapixels: int = 120
 
 
+# Of a picture that becomes a video as a whole: at the usual limit one second of it would take a gigabyte, and few
+# players could show it.
+WHOLE_PICTURE_LIMITS = ImageLimits(reduce_side=1920)
+
+
 @contextmanager
 def _no_warnings() -> Iterator[None]:
     """Pillow warns on stderr of large or slightly broken pictures; the notes and errors here say it to the user."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import resource
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -127,6 +129,17 @@ class TestJobState:
     def test_where_it_cannot_be_written(self, state: JobState, tmp_path: Path) -> None:
         with pytest.raises(OutputError):
             state.save(tmp_path / "absent" / "state")
+
+    def test_a_full_disk_is_a_sentence_and_the_state_before_stays(self, state: JobState, tmp_path: Path) -> None:
+        before = state.save(tmp_path / "state").read_bytes()
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+        try:
+            with pytest.raises(OutputError, match="no space left"):
+                replace(state, next_frame=9).save(tmp_path / "state")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert [path.read_bytes() for path in tmp_path.iterdir()] == [before]
 
 
 def test_a_clock_adds_up_over_threads() -> None:

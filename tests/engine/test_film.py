@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ from tiny_engine import sound_of
 
 from letstalk.engine.chunks import Hooks, Step
 from letstalk.engine.film import FilmOptions, FilmResult, film
-from letstalk.engine.journal import KEPT_SECONDS, LATENTS, STATE, Journal
+from letstalk.engine.journal import KEPT_SECONDS, LATENTS, SOUND, STATE, Journal
 from letstalk.engine.session import Session
 from letstalk.errors import Cancelled, InputError, OutputError, SettingsError
 from letstalk.media.audio import load_audio, write_wav
@@ -105,6 +107,59 @@ def test_resume_with_nothing_to_resume_makes_the_whole(
     assert result.complete and result.num_resumed_frames == 0
 
 
+def test_a_job_without_memory_goes_on(
+    pipe: LetsTalkPipeline, portrait: Portrait, settings: GenerationSettings, recording: Audio, journal: Journal,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    session = pipe.session(portrait, settings, memory_frames=0)
+    shoot(session, recording, tmp_path / "out.mp4", journal, stop_at=4)
+    assert shoot(session, recording, tmp_path / "out.mp4", journal, resume=True).num_resumed_frames == 3
+
+
+def test_stop_acts_while_an_earlier_run_is_written_again(
+    session: Session, recording: Audio, journal: Journal, tmp_path: Path, uninterrupted: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """An hour of video takes minutes to decode again."""
+    target, token, decode = tmp_path / "out.mp4", CancelToken(), session.frames
+    shoot(session, recording, target, journal, stop_at=9)
+
+    def impatient(*arguments: object) -> np.ndarray:
+        token.stop()
+        return decode(*arguments)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch, VideoWriter(target, session.frame_shape) as writer:
+        patch.setattr(session, "frames", impatient)
+        options = FilmOptions(resume=True)
+        result = film(session, recording, writer, hooks=Hooks(cancel=token), journal=journal, options=options)
+    assert not result.complete and (result.num_resumed_frames, result.num_made_frames) == (3, 0)
+    again = shoot(session, recording, target, journal, resume=True)
+    assert again.complete and again.num_resumed_frames == 8, "the journal has kept what was not written"
+    assert np.array_equal(read_video(target)[0], uninterrupted)
+
+
+def test_an_error_ends_the_thread_that_works_ahead(session: Session, recording: Audio, tmp_path: Path) -> None:
+    def broken(chunk: object) -> None:
+        raise ZeroDivisionError
+
+    with (
+        pytest.raises(ZeroDivisionError) as caught,  # which holds on to everything in the frames of the error
+        VideoWriter(tmp_path / "out.mp4", session.frame_shape) as writer,
+    ):
+        film(session, recording, writer, options=FilmOptions(overlap=True, on_chunk=broken))
+    for thread in threading.enumerate():
+        if thread.name == "letstalk-ahead":
+            thread.join(10)
+            assert not thread.is_alive()
+    assert caught.value is not None
+
+
+def test_what_the_writer_did_is_told(pipe: LetsTalkPipeline, portrait: Portrait, tmp_path: Path) -> None:
+    odd = replace(portrait, full=portrait.full[:-1], framing=replace(portrait.framing, full_height=359))
+    result = shoot(pipe.session(odd, steps=1, full_frame=True), Audio(sound_of(600)), tmp_path / "out.mp4")
+    assert any("even sides" in note for note in result.notes)
+
+
 def test_cancel_leaves_nothing(session: Session, recording: Audio, journal: Journal, tmp_path: Path) -> None:
     token = CancelToken()
     with (
@@ -142,8 +197,14 @@ class TestWhatCannotGoOn:
         with pytest.raises(SettingsError, match="begun with other seed"):
             self.resume(pipe.session(portrait, settings, seed=4), recording, stopped, tmp_path)
 
-    def test_lost_latents(self, session: Session, recording: Audio, stopped: Journal, tmp_path: Path) -> None:
-        (stopped.folder / LATENTS).write_bytes(b"")
+    @pytest.mark.parametrize("part", [LATENTS, SOUND])
+    @pytest.mark.parametrize("lost", [False, True])
+    def test_a_damaged_journal(
+        self, session: Session, recording: Audio, stopped: Journal, tmp_path: Path, part: str, lost: bool
+    ) -> None:
+        (stopped.folder / part).unlink()
+        if not lost:
+            (stopped.folder / part).mkdir()
         with pytest.raises(InputError, match="damaged"):
             self.resume(session, recording, stopped, tmp_path)
 

@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from safetensors.torch import load_file, save_file
 from tiny_engine import sound_of, tiny_pipeline
 
 from letstalk.engine import find
-from letstalk.errors import LetsTalkError, MissingAssetError
+from letstalk.errors import LetsTalkError, MissingAssetError, SettingsError
+from letstalk.flow.schedulers import make_scheduler, shift_of
 from letstalk.media.video_reader import read_video
 from letstalk.pipeline import LetsTalkPipeline
 from letstalk.settings import GenerationSettings
@@ -100,8 +102,9 @@ def test_weights_of_another_encoder_are_refused(model_folder: Path, tmp_path: Pa
         LetsTalkPipeline.from_pretrained(tmp_path / "mixed")
 
 
-def test_precision_is_chosen_and_the_ear_keeps_float32(model_folder: Path) -> None:
-    half = LetsTalkPipeline.from_pretrained(model_folder, dtype=torch.bfloat16)
+@pytest.mark.parametrize("name", ["dtype", "torch_dtype"])
+def test_precision_is_chosen_and_the_ear_keeps_float32(model_folder: Path, name: str) -> None:
+    half = LetsTalkPipeline.from_pretrained(model_folder, **{name: torch.bfloat16})
     assert {name: part.dtype for name, part in half.components.items() if isinstance(part, torch.nn.Module)} == {
         "transformer": torch.bfloat16, "autoencoder": torch.bfloat16, "audio_encoder": torch.float32,
     }  # fmt: skip
@@ -120,6 +123,19 @@ def test_a_video_is_saved_with_its_sound(
     frames, sound = read_video(path)
     assert len(frames) == 10 and sound is not None
     assert np.abs(sound.samples).max() > 0.05
+
+
+def test_any_scheduler_for_flow_matching_may_be_the_template(
+    pipe: LetsTalkPipeline, portrait: Portrait, settings: GenerationSettings
+) -> None:
+    """Its shift counts; its kind is a setting."""
+    template = make_scheduler("unipc", shift_of(pipe.scheduler))
+    other = LetsTalkPipeline(pipe.transformer, pipe.autoencoder, pipe.audio_encoder, template)
+    first, second = (network(portrait, sound_of(600), settings).frames for network in (pipe, other))
+    assert np.array_equal(first, second)
+    wrong = LetsTalkPipeline(pipe.transformer, pipe.autoencoder, pipe.audio_encoder, DDIMScheduler())
+    with pytest.raises(SettingsError, match="DDIMScheduler is no scheduler for flow"):
+        wrong.session(portrait, settings)
 
 
 def test_more_memory_than_trained_is_said(pipe: LetsTalkPipeline, portrait: Portrait) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from tiny_engine import sound_of
+from tiny_engine import in_pieces, sound_of
 
 from letstalk.engine.ahead import ahead
 from letstalk.engine.chunks import Step
@@ -82,6 +82,26 @@ def test_stop_does_not_wait_for_a_silent_microphone(
 
 
 @BOTH
+def test_stop_lets_go_of_live_sound_at_the_next_block(
+    pipe: LetsTalkPipeline, portrait: Portrait, settings: GenerationSettings, overlap: bool
+) -> None:
+    """Not at the end of the chunk's sound: what a microphone hears after Stop belongs to somebody else."""
+    token, heard = CancelToken(), []
+
+    def microphone() -> Iterator[np.ndarray]:
+        for block in in_pieces(sound_of(16_000), 320):
+            heard.append(len(block))
+            if len(heard) == 20:
+                token.stop()
+            yield block
+
+    stream = pipe.stream(portrait, microphone(), settings, cancel=token, overlap=overlap)
+    assert [chunk.first_frame for chunk in stream] in ([[0]] if not overlap else [[0], []])
+    wait_for_threads()
+    assert len(heard) == 20
+
+
+@BOTH
 def test_closing_a_stream_ends_its_work(
     pipe: LetsTalkPipeline, portrait: Portrait, settings: GenerationSettings, overlap: bool
 ) -> None:
@@ -143,6 +163,20 @@ class TestAhead:
         assert [next(items), next(items)] == [1, 2]
         with pytest.raises(OSError, match="gone"):
             next(items)
+
+    def test_an_error_at_the_very_end_is_no_endless_wait(self) -> None:
+        class Broken:
+            def __iter__(self) -> Iterator[int]:
+                return self
+
+            def __next__(self) -> int:
+                raise StopIteration
+
+            def close(self) -> None:
+                raise OSError("gone")
+
+        with pytest.raises(OSError, match="gone"):
+            list(ahead(Broken()))
 
     def test_the_source_is_closed(self) -> None:
         closed = threading.Event()

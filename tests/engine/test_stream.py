@@ -123,6 +123,16 @@ def test_a_saved_job_goes_on_as_if_never_stopped(
     assert list(pipe.stream(portrait, sound[len(sound) :] if live else sound, settings, state=state)) == []
 
 
+def test_the_second_half_is_not_saved_with_the_sound_of_the_first(
+    pipe: LetsTalkPipeline, portrait: Portrait, settings: GenerationSettings, whole: list[MadeChunk]
+) -> None:
+    recording = Audio(sound_of(SOUND_SAMPLES), source=Path("speech.wav"))
+    rest = pipe(portrait, recording, settings, state=whole[0].state)
+    assert np.array_equal(rest.frames, frames_of(whole[1:])) and rest.source is None
+    assert len(rest.samples) == SOUND_SAMPLES - 3 * SAMPLES_PER_FRAME
+    assert pipe(portrait, recording, settings, steps=1).source == recording.source
+
+
 def test_a_state_belongs_to_its_job(
     pipe: LetsTalkPipeline, portrait: Portrait, settings: GenerationSettings, whole: list[MadeChunk]
 ) -> None:
@@ -146,6 +156,16 @@ def test_a_chunk_decodes_again_to_the_same_frames(
 ) -> None:
     session = pipe.session(portrait, settings)
     assert all(np.array_equal(session.frames(chunk.latents), chunk.frames) for chunk in whole)
+
+
+def test_a_long_chunk_is_decoded_in_parts(
+    pipe: LetsTalkPipeline, portrait: Portrait, settings: GenerationSettings, whole: list[MadeChunk],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("letstalk.engine.session.DECODED_AT_ONCE", 2)
+    parts = pipe.session(portrait, settings).frames(whole[1].latents)
+    assert parts.shape == whole[1].frames.shape
+    assert np.abs(parts.astype(int) - whole[1].frames).max() <= 1  # other batches may round otherwise
 
 
 @pytest.mark.parametrize(
@@ -219,6 +239,14 @@ class TestUntrained:
     ) -> None:
         video = untrained(portrait, sound_of(2000), settings, full_frame=True)
         assert (video.frames == portrait.full).all()
+
+    def test_a_whole_picture_becomes_no_larger_than_a_screen(
+        self, untrained: LetsTalkPipeline, picture: np.ndarray, settings: GenerationSettings
+    ) -> None:
+        photograph = np.tile(picture, (7, 7, 1))  # 2520 x 2100
+        whole, crop = (untrained.session(photograph, settings, full_frame=full) for full in (True, False))
+        assert whole.frame_shape == (1920, 1600) and any("reduced" in note for note in whole.notes)
+        assert crop.portraits[0].full.shape == photograph.shape
 
     def test_a_picture_is_searched_for_its_face(
         self, untrained: LetsTalkPipeline, picture: np.ndarray, settings: GenerationSettings
