@@ -27,7 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "media": LAYER_1 | {"media"},
     "synthetic": LAYER_1 | {"synthetic"},
     "reader": LAYER_1 | {"reader"},
-    "models": LAYER_1 | {"models"},
+    "models": LAYER_1 | {"models", "reader"},  # the encoder looks through networks of the reader
     "flow": LAYER_1 | {"flow"},
     "longform": LAYER_1 | {"longform"},
     "training": LAYER_1 | {"training", "models", "flow", "longform", "synthetic"},

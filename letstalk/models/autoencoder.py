@@ -17,14 +17,13 @@ from torch import Tensor
 
 from letstalk.errors import InputError, LetsTalkError
 from letstalk.models.blocks import initialise
-from letstalk.models.encoder import Encoded, LatentEncoder, References, TextureEncoder, to_canonical
+from letstalk.models.encoder import LATENT_SIDE, Encoded, LatentEncoder, References, TextureEncoder, to_canonical
 from letstalk.models.geometry import Geometry, GeometryHead
 from letstalk.models.guide import LandmarkGuide
 from letstalk.models.motion import Motion, MotionBranch
 from letstalk.models.synthesis import Moved, SynthesisBranch
 from letstalk.types import exact_div
 
-LATENT_SIDE = 8
 MOTION_SIDE = 64
 
 
@@ -46,7 +45,8 @@ class Decoded:
 
 class ReferenceAutoencoder(ModelMixin, ConfigMixin):
     """One family by configuration; the defaults are the shipped `mini`, but for the landmarks: `landmark_reaches` (one
-    for each, in half-widths) lets them lead the motion, and training tells them.
+    for each, in half-widths) lets them lead the motion, their names in `glimpse_landmarks` let the encoder look closely
+    at mouth and eyes, and training tells both.
 
     Widths and depths run from coarse to fine in the decoder's branches and from fine to coarse in the encoders.
     `latents_mean`, `latents_std`, `latent_version` and `latent_hash` are filled by `freeze_latents` when the encoder is
@@ -73,6 +73,7 @@ class ReferenceAutoencoder(ModelMixin, ConfigMixin):
         synthesis_depths: tuple[int, ...] = (1, 1, 1, 1),
         geometry_width: int = 192,
         landmark_reaches: tuple[float, ...] = (),
+        glimpse_landmarks: tuple[str, ...] = (),
         seed: int = 0,
         latents_mean: list[float] | None = None,
         latents_std: list[float] | None = None,
@@ -80,7 +81,9 @@ class ReferenceAutoencoder(ModelMixin, ConfigMixin):
         latent_hash: str | None = None,
     ) -> None:
         super().__init__()
-        self.encoder = LatentEncoder(latent_channels, num_landmarks, tuple(encoder_widths), tuple(encoder_depths))
+        self.encoder = LatentEncoder(
+            latent_channels, num_landmarks, tuple(encoder_widths), tuple(encoder_depths), tuple(glimpse_landmarks)
+        )
         self.texture = TextureEncoder(tuple(texture_widths))
         self.geometry = GeometryHead(
             latent_channels * LATENT_SIDE**2, geometry_width, num_landmarks, len(reading_names)
@@ -97,7 +100,7 @@ class ReferenceAutoencoder(ModelMixin, ConfigMixin):
             tuple(picture_sizes),
         )
         initialise(self, torch.Generator().manual_seed(seed))
-        for part in (self.geometry, self.motion, self.synthesis):
+        for part in (self.encoder, self.geometry, self.motion, self.synthesis):
             part.reset_heads()
         if self.guide is not None:
             self.guide.reset()

@@ -12,9 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from letstalk.models.blocks import ResidualDown, residual_stack, soft_argmax, with_coordinates
+from letstalk.models.blocks import ResidualDown, residual_stack, soft_argmax, start_at_zero, with_coordinates
+from letstalk.models.glimpses import Glimpses
 
 CANONICAL_SIZE = 256
+LATENT_SIDE = 8
 PATCH = 4  # the trunk starts on patches of 4 x 4 pixels: a 64 grid
 
 
@@ -46,8 +48,14 @@ class LatentEncoder(nn.Module):
     """
 
     def __init__(
-        self, latent_channels: int, num_keypoints: int, widths: tuple[int, ...], depths: tuple[int, ...]
+        self,
+        latent_channels: int,
+        num_keypoints: int,
+        widths: tuple[int, ...],
+        depths: tuple[int, ...],
+        glimpse_landmarks: tuple[str, ...] = (),
     ) -> None:
+        """With the names of all key points in `glimpse_landmarks`, mouth and eyes are looked at closely."""
         super().__init__()
         w64, w32, w16, w8 = widths
         d32, d16, d8 = depths
@@ -58,6 +66,14 @@ class LatentEncoder(nn.Module):
         self.down8, self.blocks8 = ResidualDown(w16, w8), residual_stack(w8, d8)
         self.place = nn.Linear(2 * num_keypoints, w8)  # tells every latent cell where the key points are
         self.head = nn.Conv2d(w8 + 2, latent_channels, 1)
+        self.glimpses = Glimpses(glimpse_landmarks) if glimpse_landmarks else None
+        if self.glimpses is not None:
+            self.tell = nn.Linear(self.glimpses.num_values, latent_channels * LATENT_SIDE**2)
+
+    def reset_heads(self) -> None:
+        """A close look says nothing until it is asked."""
+        if self.glimpses is not None:
+            start_at_zero(self.tell)
 
     def forward(self, pictures: Tensor) -> Encoded:
         patches = with_coordinates(F.pixel_unshuffle(pictures, PATCH))  # (N, 50, 64, 64)
@@ -68,6 +84,9 @@ class LatentEncoder(nn.Module):
         places = self.place(keypoints.flatten(1).to(x16.dtype))  # (N, w8)
         x8 = self.blocks8(self.down8(x16) + places[:, :, None, None])  # (N, w8, 8, 8)
         latents = self.head(with_coordinates(x8))  # (N, C, 8, 8)
+        if self.glimpses is not None:
+            seen = self.glimpses(pictures, keypoints)  # (N, num_values)
+            latents = latents + self.tell(seen.to(self.tell.weight.dtype)).to(latents.dtype).view_as(latents)
         return Encoded(latents, keypoints, x64, x32, x16)
 
 

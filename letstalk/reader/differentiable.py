@@ -84,9 +84,9 @@ class DifferentiableReader(nn.Module):
             in_face = place.to_face(landmarks)
             place = place if jitter is None else place.jittered(jitter)
         fine = _averaged(pictures, DETAIL_SIDE)
-        mouth = self.network.read_mouths(_patches(fine, place, MOUTH, in_face[:, config.mouth].mean(1)))
+        mouth = self.network.read_mouths(cut_patches(fine, place, MOUTH, in_face[:, config.mouth].mean(1)))
         eyes = [
-            _patches(fine, place, EYE, in_face[:, points].mean(1), mirrored=side == 1)
+            cut_patches(fine, place, EYE, in_face[:, points].mean(1), mirrored=side == 1)
             for side, points in enumerate(config.eyes)
         ]
         opening = self.network.eye(torch.cat(eyes)).opening
@@ -95,27 +95,30 @@ class DifferentiableReader(nn.Module):
 
     def _look(self, pictures: Tensor, landmarks: Tensor) -> tuple[Tensor, Tensor]:
         place = self._place(landmarks)
-        found: FaceOutput = self.network.face(_patches(_averaged(pictures, FACE_SIDE), place, FACE))
+        found: FaceOutput = self.network.face(cut_patches(_averaged(pictures, FACE_SIDE), place, FACE))
         centre = found.points.places.new_tensor([FACE.width - 1, FACE.height - 1]) / 2
         points = (found.points.places - centre) * FACE.unit
         return place.to_picture(points.contiguous()), found.logit.float().sigmoid()
 
     def _place(self, landmarks: Tensor) -> Placement:
-        """Least squares over the points that speech hardly moves (`geometry.similarity`)."""
-        stable = self.network.config.stable
-        source = torch.view_as_complex(self.network.mean_face[stable].contiguous())
-        target = torch.view_as_complex(landmarks[:, stable].contiguous())
-        source_mean, target_mean = source.mean(), target.mean(1)
-        away = (source - source_mean).conj()
-        turn = (away * (target - target_mean[:, None])).sum(1) / away.abs().square().sum()
-        return Placement(turn, target_mean - turn * source_mean)
+        return place_of(landmarks, self.network.mean_face, self.network.config.stable)
+
+
+def place_of(landmarks: Tensor, mean_face: Tensor, stable: list[int]) -> Placement:
+    """Of (n, K, 2) normalised landmarks, by least squares over the points that are `stable` (`geometry.similarity`)."""
+    source = torch.view_as_complex(mean_face[stable].float().contiguous())
+    target = torch.view_as_complex(landmarks[:, stable].float().contiguous())
+    source_mean, target_mean = source.mean(), target.mean(1)
+    away = (source - source_mean).conj()
+    turn = (away * (target - target_mean[:, None])).sum(1) / away.abs().square().sum()
+    return Placement(turn, target_mean - turn * source_mean)
 
 
 def _averaged(pictures: Tensor, side: int) -> Tensor:
     return F.adaptive_avg_pool2d(pictures, side) if pictures.shape[-1] > side else pictures
 
 
-def _patches(
+def cut_patches(
     pictures: Tensor, place: Placement, shape: PatchShape, centres: Tensor | None = None, mirrored: bool = False
 ) -> Tensor:
     """(n, 3, height, width) as `geometry.cut_patch` cuts them; `centres` (n, 2) in face coordinates."""

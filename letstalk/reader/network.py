@@ -155,7 +155,12 @@ class Readout(nn.Module):
         side = points.stride * max(points.logits.shape[-2:])
         places = 8 * (points.places.detach() / side - 0.5)
         with torch.autocast(flat.device.type, enabled=False):
-            return self.out(F.relu(self.hidden(torch.cat([flat, places.flatten(1)], -1))))
+            return _exact(self.out, F.relu(_exact(self.hidden, torch.cat([flat, places.flatten(1)], -1))))
+
+
+def _exact(layer: nn.Linear, x: torch.Tensor) -> torch.Tensor:
+    """float32, whatever the weights are kept in."""
+    return F.linear(x, layer.weight.float(), layer.bias.float())
 
 
 @dataclass(frozen=True)

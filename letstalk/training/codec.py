@@ -23,7 +23,7 @@ from torch import Tensor
 from letstalk.errors import LetsTalkError
 from letstalk.models.autoencoder import ReferenceAutoencoder
 from letstalk.runtime import CancelToken, torch_generator
-from letstalk.synthetic.controls import NUM_LANDMARKS
+from letstalk.synthetic.controls import LANDMARK_NAMES, NUM_LANDMARKS
 from letstalk.synthetic.data.clip_renderer import cached_renderer
 from letstalk.training import checkpoints, latents
 from letstalk.training.augment import AugmentSettings, augment
@@ -48,10 +48,14 @@ BAD_STEPS_ALLOWED = 20  # in a row, before a run gives up
 
 
 def new_codec(seed: int = 0) -> ReferenceAutoencoder:
-    """An untrained `mini` autoencoder."""
-    return ReferenceAutoencoder(
-        num_landmarks=NUM_LANDMARKS, reading_names=READING_NAMES, landmark_reaches=LANDMARK_REACHES, seed=seed
-    )
+    """An untrained `mini` autoencoder, but for the close look at mouth and eyes, which the face reader gives."""
+    codec = ReferenceAutoencoder(
+        num_landmarks=NUM_LANDMARKS, reading_names=READING_NAMES, landmark_reaches=LANDMARK_REACHES,
+        glimpse_landmarks=LANDMARK_NAMES, seed=seed,
+    )  # fmt: skip
+    assert codec.encoder.glimpses is not None
+    codec.encoder.glimpses.take_over(load_reader().network)
+    return codec
 
 
 class CodecTrainer:
@@ -157,6 +161,8 @@ class CodecTrainer:
         for part in (self.model.encoder, self.model.geometry):
             part.requires_grad_(not stage.freeze_encoder)
         self.model.synthesis.heads[str(stage.size)].requires_grad_(True)
+        if self.model.encoder.glimpses is not None:
+            self.model.encoder.glimpses.requires_grad_(False)  # the reader has learnt to look, on more than this
         rate = learning_rate(stage, within, self.step)
         for group, share in zip(self.optimizer.param_groups, (stage.motion_rate, 1.0), strict=True):
             group["lr"] = share * rate

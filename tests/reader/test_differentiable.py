@@ -92,7 +92,7 @@ def test_jitter_is_what_training_used() -> None:
 def test_patches_are_cut_as_for_frames(tensor_reader: DifferentiableReader, faces: tuple) -> None:
     """Same similarity, same pixels: against OpenCV, which rounds places to 1/32 of a pixel."""
     from letstalk.reader import geometry
-    from letstalk.reader.differentiable import _patches
+    from letstalk.reader.differentiable import cut_patches
 
     frames, pictures, landmarks = faces
     network, place = tensor_reader.network, tensor_reader._place(landmarks)
@@ -100,7 +100,7 @@ def test_patches_are_cut_as_for_frames(tensor_reader: DifferentiableReader, face
     places = geometry.place_of(pixels, network.mean_face.double().numpy(), network.config.stable)
     centres = torch.tensor([[0.1, 0.3]]).expand(len(frames), -1)
     for mirrored in (False, True):
-        found = _patches(pictures, place, geometry.EYE, centres, mirrored)
+        found = cut_patches(pictures, place, geometry.EYE, centres, mirrored)
         maps = geometry.patch_to_picture(places, geometry.EYE, centres.double().numpy(), mirrored)
         cut = np.stack([geometry.cut_patch(f, m, geometry.EYE) for f, m in zip(frames, maps, strict=True)])
         assert (found - to_network(torch.from_numpy(cut))).abs().mean() < 0.01
