@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
@@ -10,12 +11,13 @@ from multiprocessing import get_context
 import numpy as np
 import pytest
 
-from letstalk.errors import InputError, MissingAssetError, SettingsError
+from letstalk.errors import InputError, LetsTalkError, MissingAssetError, SettingsError
 from letstalk.synthetic.acting.performance import perform
 from letstalk.synthetic.split import SPLITS
 from letstalk.synthetic.voice import espeak, festival, flite, voices
 from letstalk.synthetic.voice.clips import speech_clip
 from letstalk.synthetic.voice.phonemes import segments
+from letstalk.synthetic.voice.programs import run_engine
 from letstalk.synthetic.voice.sentences import LANGUAGES, draw_sentences
 from letstalk.synthetic.voice.speech import SILENCE, Phone, Speech, fill_silence
 from letstalk.synthetic.voice.sync import measure_voice, offsets_ms
@@ -177,3 +179,10 @@ def test_clips_have_their_length_and_their_pauses():
         assert perform(clip, 200, seed).speaking.any()
     again, other = speech_clip(voice, 200, 3), speech_clip(voice, 200, 4)
     assert (again.samples == clip.samples).all() and not np.array_equal(other.samples, clip.samples)
+
+
+def test_an_engine_that_hangs_is_stopped_and_told_of() -> None:
+    with pytest.raises(LetsTalkError, match="snail did not answer"):
+        run_engine("snail", [sys.executable, "-c", "import time; time.sleep(60)"], timeout_seconds=0.2)
+    done = run_engine("echo", [sys.executable, "-c", "import sys; print(sys.stdin.read()); sys.exit(3)"], b"words")
+    assert done.returncode == 3 and done.stdout.strip() == b"words"

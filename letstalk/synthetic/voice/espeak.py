@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from functools import lru_cache
 from pathlib import Path
@@ -14,10 +13,10 @@ from scipy.ndimage import maximum_filter1d
 from letstalk.errors import InputError, MissingAssetError
 from letstalk.synthetic.voice import espeak_process
 from letstalk.synthetic.voice.phonemes import has_sound
+from letstalk.synthetic.voice.programs import run_engine
 from letstalk.synthetic.voice.speech import SILENCE, Phone, Speech, fill_silence, to_16k_mono
 from letstalk.types import SAMPLE_RATE_HZ
 
-_TIMEOUT_SECONDS = 60
 _USUAL_WORDS_PER_MINUTE = 165
 _USUAL_PITCH = 50
 # A phone shorter than this has been swallowed by the one before it (an l after a vowel is part of its glide), and takes
@@ -46,7 +45,7 @@ def speak(text: str, speaker: str, language: str, rate: float = 1.0, pitch: floa
     }
     # -I and -S: nothing of this program's surroundings is imported, which also makes the start twice as fast.
     command = [sys.executable, "-I", "-S", str(Path(espeak_process.__file__))]
-    done = subprocess.run(command, input=json.dumps(request).encode(), capture_output=True, timeout=_TIMEOUT_SECONDS)
+    done = run_engine("espeak-ng", command, json.dumps(request).encode())
     if done.returncode != 0:
         reason = done.stderr.decode(errors="replace").strip()
         raise InputError(f"espeak-ng failed: {reason}.", "Check the voice and the text.")

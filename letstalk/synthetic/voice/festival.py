@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import tempfile
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +12,7 @@ import soundfile
 
 from letstalk.errors import InputError, MissingAssetError
 from letstalk.synthetic.voice.phonemes import is_silence
+from letstalk.synthetic.voice.programs import run_engine
 from letstalk.synthetic.voice.speech import SILENCE, Phone, Speech, fill_silence, to_16k_mono
 from letstalk.types import SAMPLE_RATE_HZ
 
@@ -24,7 +24,6 @@ SPEAKERS: dict[str, tuple[str, str]] = {
     "pc_diphone": ("it", "sampa"),
     "lp_diphone": ("it", "sampa"),
 }
-_TIMEOUT_SECONDS = 120
 _PROGRAM = """(voice_{speaker})
 (Parameter.set 'Duration_Stretch {stretch:.4f})
 (set! spoken (Utterance Text "{text}"))
@@ -41,7 +40,7 @@ def installed_speakers() -> frozenset[str]:
     if program is None:
         return frozenset()
     command = [program, "-b", "(print (voice.list))"]
-    done = subprocess.run(command, capture_output=True, timeout=_TIMEOUT_SECONDS)
+    done = run_engine("festival", command)
     return frozenset(done.stdout.decode(errors="replace").strip().strip("()").split()) & SPEAKERS.keys()
 
 
@@ -57,7 +56,7 @@ def speak(text: str, speaker: str, rate: float = 1.0) -> Speech:
         script = _PROGRAM.format(speaker=speaker, stretch=1 / rate, text=_quoted(text), folder=folder)
         path = Path(folder) / "speak.scm"
         path.write_bytes(script.encode("latin-1", errors="ignore"))  # festival predates UTF-8
-        done = subprocess.run([program, "-b", str(path)], capture_output=True, timeout=_TIMEOUT_SECONDS)
+        done = run_engine("festival", [program, "-b", str(path)])
         wave, labels = Path(folder) / "speech.wav", Path(folder) / "speech.lab"
         if done.returncode != 0 or not wave.exists():
             reason = done.stderr.decode(errors="replace").strip() or "it does not say why"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 
@@ -12,11 +11,11 @@ import soundfile
 
 from letstalk.errors import InputError, MissingAssetError
 from letstalk.synthetic.voice.phonemes import is_silence
+from letstalk.synthetic.voice.programs import run_engine
 from letstalk.synthetic.voice.speech import SILENCE, Phone, Speech, fill_silence, to_16k_mono
 from letstalk.types import SAMPLE_RATE_HZ
 
 SPEAKERS: tuple[str, ...] = ("slt", "rms", "awb", "kal", "kal16")
-_TIMEOUT_SECONDS = 60
 
 
 def is_available() -> bool:
@@ -31,7 +30,7 @@ def speak(text: str, speaker: str, rate: float = 1.0) -> Speech:
         wave = Path(folder) / "speech.wav"
         command = [program, "-voice", speaker, "-psdur", "--setf", f"duration_stretch={1 / rate:.4f}"]
         command += ["-t", text, "-o", str(wave)]
-        done = subprocess.run(command, capture_output=True, timeout=_TIMEOUT_SECONDS)
+        done = run_engine("flite", command)
         if done.returncode != 0 or not wave.exists():
             reason = done.stderr.decode(errors="replace").strip() or "it does not say why"
             raise InputError(f"flite could not speak with {speaker!r} ({reason}).", "Check the text.")
