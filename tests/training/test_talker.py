@@ -316,6 +316,17 @@ def test_the_five_fusions_share_one_frozen_ear(stores: Stores, tmp_path: Path) -
         next(train_fusions(replace(base, freeze_audio=False)))
 
 
+def test_a_study_that_is_cut_into_slices_is_not_taken_for_finished(stores: Stores, tmp_path: Path) -> None:
+    small_encoder(3).save_pretrained(tmp_path / "audio")
+    base = settings(
+        stores, tmp_path / "study", steps=1, validation=None, audio_init=tmp_path / "audio", freeze_audio=True
+    )
+    assert list(train_fusions(replace(base, slice_minutes=0.0))) == []
+    assert not list((tmp_path / "study").glob("*/figures.json")), "no step was taken"
+    name, _ = next(train_fusions(base))
+    assert json.loads((tmp_path / "study" / name / "state" / "state.json").read_text())["step"] == 1
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [(["--minuts", "3"], "--minuts"), (["--minutes", "1"], "--latents"), (["--latents", "x"], "end"),
