@@ -91,8 +91,7 @@ class LetsTalkPipeline(DiffusionPipeline):
 
         Further arguments are those of diffusers. Without `dtype` everything computes in float32.
         """
-        older_name = kwargs.pop("torch_dtype", None)  # that diffusers had for it
-        dtype = dtype or older_name or torch.float32
+        older_name = kwargs.pop("torch_dtype", None)  # that diffusers had for `dtype`
         folder = find_model(name_or_path)
         try:
             with _no_progress_bar():
@@ -102,7 +101,7 @@ class LetsTalkPipeline(DiffusionPipeline):
             raise MissingAssetError(f"The model in {folder} cannot be loaded ({reason}).", HOW_TO_GET_ONE) from error
         pipeline._check_complete(folder)
         pipeline.autoencoder.check_latents()  # while the weights are as they were saved
-        return pipeline.place(pipeline.device, dtype)
+        return pipeline.place(pipeline.device, dtype or older_name or torch.float32)
 
     def place(self, device: torch.device | str, dtype: torch.dtype) -> Self:
         """Where and how precisely the networks work. The audio encoder stays in float32: it costs next to nothing."""

@@ -82,8 +82,8 @@ def film(
                     options.on_chunk(chunk)
         with clock.stage("encoder"):
             video = writer.finish()
-    except Cancelled:
-        if journal is not None:
+    except BaseException as error:
+        if journal is not None and (isinstance(error, Cancelled) or not journal.holds_chunks):
             journal.remove()
         raise
     complete = video.num_frames == audio.num_frames

@@ -43,6 +43,10 @@ class Journal:
         name = hashlib.sha256(str(target.absolute()).encode("utf-8", "surrogateescape")).hexdigest()[:16]
         return cls((root or journals_root()) / name)
 
+    @property
+    def holds_chunks(self) -> bool:
+        return (self.folder / STATE).is_file()
+
     def begin(self, audio: Audio) -> None:
         """An empty journal. Other ones that nobody has asked for in a month go."""
         self.remove()
@@ -68,7 +72,7 @@ class Journal:
 
     def take_up(self, audio: Audio) -> JobState | None:
         """The state to go on from; None where nothing was begun. Refuses another sound than the job's."""
-        if not (self.folder / STATE).is_file():
+        if not self.holds_chunks:
             return None
         state = JobState.load(self.folder / STATE)
         num_bytes = 4 * state.next_frame * state.memory.latents.shape[2:].numel()

@@ -171,10 +171,10 @@ def test_cancel_leaves_nothing(session: Session, recording: Audio, journal: Jour
     assert not (tmp_path / "out.mp4").exists() and not journal.folder.exists()
 
 
-def test_stopped_before_the_first_frame(session: Session, recording: Audio, tmp_path: Path) -> None:
+def test_stopped_before_the_first_frame(session: Session, recording: Audio, journal: Journal, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="no frame to save"):
-        shoot(session, recording, tmp_path / "out.mp4", stop_at=0)
-    assert not (tmp_path / "out.mp4").exists()
+        shoot(session, recording, tmp_path / "out.mp4", journal, stop_at=0)
+    assert not (tmp_path / "out.mp4").exists() and not journal.folder.exists()
 
 
 class TestWhatCannotGoOn:
