@@ -62,10 +62,16 @@ class Journal:
                     remove_tree(other)
 
     def add(self, latents: Tensor, state: JobState) -> None:
-        """One more chunk, (F, C, h, w), and the state after it. The state comes last: it says how much counts."""
+        """One more chunk, (F, C, h, w), and the state after it. The state comes last: it says how much counts.
+
+        Each frame has its place: what a process that died left behind the last state is written over, and two that
+        were started by mistake on one video write the same.
+        """
+        values = latents.float().cpu().contiguous().numpy()
         try:
-            with (self.folder / LATENTS).open("ab") as file:
-                file.write(latents.float().cpu().contiguous().numpy().tobytes())
+            with (self.folder / LATENTS).open("r+b") as file:
+                file.seek((state.next_frame - len(values)) * values[0].nbytes)
+                file.write(values.tobytes())
         except OSError as error:
             raise output_error(self.folder, error) from None
         state.save(self.folder / STATE)
@@ -78,10 +84,8 @@ class Journal:
         num_bytes = 4 * state.next_frame * state.memory.latents.shape[2:].numel()
         try:
             sound = (self.folder / SOUND).read_bytes()
-            with (self.folder / LATENTS).open("r+b") as file:
+            with (self.folder / LATENTS).open("rb") as file:
                 is_whole = file.seek(0, os.SEEK_END) >= num_bytes
-                if is_whole:  # the process may have died between the latents and the state of a chunk
-                    file.truncate(num_bytes)
         except OSError:
             is_whole = False
         if not is_whole:

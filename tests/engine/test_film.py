@@ -26,7 +26,7 @@ from letstalk.media.video_reader import read_video
 from letstalk.pipeline import LetsTalkPipeline
 from letstalk.runtime import CancelToken
 from letstalk.settings import GenerationSettings
-from letstalk.types import Audio, Portrait
+from letstalk.types import Audio, Portrait, VideoChunk
 
 NUM_SAMPLES = 12 * 640 + 100  # chunks of 3, 5 and 5 frames
 
@@ -224,6 +224,27 @@ def test_a_chunk_without_its_state_does_not_count(
         file.write(b"half a chunk")
     result = shoot(session, recording, tmp_path / "out.mp4", journal, resume=True)
     assert result.num_resumed_frames == 8
+    assert np.array_equal(read_video(tmp_path / "out.mp4")[0], uninterrupted)
+
+
+def test_two_runs_by_mistake_on_one_video_do_no_harm(
+    session: Session, recording: Audio, journal: Journal, tmp_path: Path, uninterrupted: np.ndarray
+) -> None:
+    """Both go on with one journal and make the same chunk; it is there once when a third takes it up."""
+    shoot(session, recording, tmp_path / "out.mp4", journal, stop_at=4)
+
+    def start_another(step: Step) -> None:
+        if (step.first_frame, step.step) == (3, 1):
+            shoot(session, recording, tmp_path / "other.mp4", journal, stop_at=9, resume=True)
+
+    def die(chunk: VideoChunk) -> None:
+        if chunk.first_frame == 8:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), VideoWriter(tmp_path / "out.mp4", session.frame_shape) as writer:
+        options = FilmOptions(resume=True, on_chunk=die)
+        film(session, recording, writer, hooks=Hooks(start_another), journal=journal, options=options)
+    assert shoot(session, recording, tmp_path / "out.mp4", journal, resume=True).num_resumed_frames == 13
     assert np.array_equal(read_video(tmp_path / "out.mp4")[0], uninterrupted)
 
 
