@@ -9,7 +9,7 @@ from torch import Tensor
 from letstalk.errors import SettingsError
 from letstalk.settings import GenerationSettings
 
-LEAST_AMOUNT = 0.1  # of the usual motion; none at all has no logarithm, and no training clip had it
+LEAST_AMOUNT = 0.35  # of the usual motion: about the calmest tenth of the training clips; less would be a guess
 MOTION_CONTROLS = frozenset({"head_motion", "expression"})
 
 

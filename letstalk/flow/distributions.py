@@ -30,6 +30,7 @@ class TimeDistribution:
     mean: float = 0.0  # of the logit; not used by uniform
     std: float = 1.0
     shift: float = 1.0
+    noise_share: float = 0.0  # of times that are exactly 1: where every sampler begins, and a logit-normal never comes
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
         """(count,) float32 in 0..1, on the generator's device."""
@@ -38,7 +39,10 @@ class TimeDistribution:
             s = torch.rand(count, generator=generator, device=device)
         else:
             s = torch.sigmoid(self.mean + self.std * torch.randn(count, generator=generator, device=device))
-        return shift_time(s, self.shift)
+        s = shift_time(s, self.shift)
+        if self.noise_share > 0:
+            s = torch.where(torch.rand(count, generator=generator, device=device) < self.noise_share, 1.0, s)
+        return s
 
 
 def like_rows(per_row: Tensor, tensor: Tensor) -> Tensor:

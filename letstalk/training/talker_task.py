@@ -29,14 +29,15 @@ LOSS_WEIGHTS = {"flow": 1.0, "motion": 0.5, "expression": 1.0}
 @dataclass(frozen=True)
 class TaskSettings:
     memory_frames: int = 8
-    times: TimeDistribution = field(default_factory=lambda: TimeDistribution(shift=3.0))
+    times: TimeDistribution = field(default_factory=lambda: TimeDistribution(shift=3.0, noise_share=0.05))
     memory_noise: MemoryNoise = MEMORY_NOISE
     drop_portrait: float = 0.1  # portrait alone
     drop_audio: float = 0.1  # sound alone
     drop_both: float = 0.05
     drop_control: float = 0.3  # each control of a row on its own
     mouth_weight: float = 2.0  # of the latent cells that move the mouth
-    rollout: SamplingSettings = field(default_factory=lambda: SamplingSettings(steps=3))
+    # As videos are made: an unguided roll-out moves less, and its memory would be calmer than any at run time.
+    rollout: SamplingSettings = field(default_factory=lambda: SamplingSettings(steps=4, audio_weight=2.0))
 
 
 class StepDraws(NamedTuple):
@@ -93,8 +94,8 @@ class TalkerTask(nn.Module):
 
         first = data.shape[1] - (data.shape[1] - memory_frames) // num_chunks  # of the chunk that is trained on
         bank = self.remembered(batch, portrait, data, tokens, first, generator)
-        before = FrameBefore(bank.latents[:, -1], data[:, first - 1], bank.valid[:, -1])
         shown, stds = perturb_memory(bank, self.settings.memory_noise, generator)
+        before = FrameBefore(bank.latents[:, -1], data[:, first - 1], shown.valid[:, -1])
 
         chunk, sound = data[:, first:], tokens[:, first:]  # (B, F, ...)
         draws = draw_step(self.settings, chunk, batch.amounts.shape[1], generator)

@@ -79,3 +79,9 @@ def test_the_ends_of_time_have_a_bucket_and_an_empty_one_no_number() -> None:
     buckets = TimeBuckets.of(torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 1.0]]), 3)
     assert buckets.counts.tolist() == [1, 0, 1]
     assert math.isnan(buckets.means()["s 0.33-0.67"])
+
+
+def test_a_share_of_times_is_pure_noise() -> None:
+    drawn = TimeDistribution(shift=3.0, noise_share=0.1).draw(20_000, torch_generator(6))
+    assert abs(float((drawn == 1.0).float().mean()) - 0.1) < 0.01
+    assert not bool((TimeDistribution(shift=3.0).draw(20_000, torch_generator(6)) == 1.0).any())
