@@ -6,6 +6,8 @@ a silence with a burst, s and f hiss.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from letstalk.runtime import numpy_generator
@@ -99,5 +101,5 @@ def _add(samples: np.ndarray, start_seconds: float, sound: np.ndarray) -> None:
     room += sound[: len(room)]
 
 
-def _pick(table: dict[str, object], random: np.random.Generator) -> str:  # type: ignore[type-arg]
+def _pick(table: Mapping[str, object], random: np.random.Generator) -> str:  # type: ignore[type-arg]
     return list(table)[int(random.integers(len(table)))]
