@@ -21,7 +21,6 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from letstalk.errors import LetsTalkError
 from letstalk.models.audio_encoder import MelAudioEncoder
 from letstalk.runtime import CancelToken, torch_generator
 from letstalk.training import checkpoints
@@ -32,7 +31,7 @@ from letstalk.training.audio_settings import AudioTraining, read_arguments
 from letstalk.training.audio_task import LOSS_WEIGHTS, AudioTask, HearingHeads
 from letstalk.training.ema import WeightAverage
 from letstalk.training.launch import Launch
-from letstalk.training.run import RunClock, SafeUpdate, stopped_by_signals
+from letstalk.training.run import RunClock, SafeUpdate, run_command
 from letstalk.training.run_log import Means, RunLog, Stopwatch
 from letstalk.training.talks import Talk, load_talks
 from letstalk.types import FPS
@@ -173,17 +172,7 @@ class AudioTrainer:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit code 0, or 2 after a user's mistake, which is told in one sentence."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    cancel = CancelToken()
-    try:
-        trainer = AudioTrainer(read_arguments(sys.argv[1:] if arguments is None else arguments))
-        with stopped_by_signals(cancel):
-            trainer.run(cancel)
-    except LetsTalkError as error:
-        log.error("%s", error)
-        return 2
-    return 0
+    return run_command(lambda: AudioTrainer(read_arguments(sys.argv[1:] if arguments is None else arguments)))
 
 
 if __name__ == "__main__":

@@ -9,11 +9,9 @@ Needs torch, diffusers, numba, OpenCV, safetensors and Pillow; nothing of the ap
 from __future__ import annotations
 
 import logging
-import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -38,6 +36,7 @@ from letstalk.training.judge import PatchJudge, hinge_loss
 from letstalk.training.launch import Launch
 from letstalk.training.pair_feed import PairFeed
 from letstalk.training.readings import READING_NAMES
+from letstalk.training.run import run_command
 from letstalk.training.run_log import Means, RunLog, Stopwatch
 from letstalk.training.sheets import codec_columns, save_sheet
 from letstalk.training.strangers import load_reader
@@ -312,30 +311,8 @@ class CodecTrainer:
         return (self.model.config["latent_channels"], 8, 8)
 
 
-@contextmanager
-def _stopped_by_signals(cancel: CancelToken) -> Iterator[None]:
-    """Ctrl-C and a polite kill end the run after the step in work, with weights and state on disk."""
-    wanted = (signal.SIGTERM, signal.SIGINT)
-    before = {number: signal.signal(number, lambda *_: cancel.stop()) for number in wanted}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit code 0, or 2 after a user's mistake, which is told in one sentence."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    cancel = CancelToken()
-    try:
-        trainer = CodecTrainer(read_arguments(sys.argv[1:] if arguments is None else arguments))
-        with _stopped_by_signals(cancel):
-            trainer.run(cancel)
-    except LetsTalkError as error:
-        log.error("%s", error)
-        return 2
-    return 0
+    return run_command(lambda: CodecTrainer(read_arguments(sys.argv[1:] if arguments is None else arguments)))
 
 
 if __name__ == "__main__":

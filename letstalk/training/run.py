@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from letstalk.errors import LetsTalkError, SettingsError
 from letstalk.runtime import CancelToken
+
+log = logging.getLogger(__name__)
+
+
+class Trainer(Protocol):
+    def run(self, cancel: CancelToken | None = None) -> object: ...
 
 
 @dataclass
@@ -77,3 +85,17 @@ def stopped_by_signals(cancel: CancelToken) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def run_command(make_trainer: Callable[[], Trainer]) -> int:
+    """A run from the command line: exit code 0, or 2 after a user's mistake, which is told in one sentence."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    cancel = CancelToken()
+    try:
+        trainer = make_trainer()
+        with stopped_by_signals(cancel):
+            trainer.run(cancel)
+    except LetsTalkError as error:
+        log.error("%s", error)
+        return 2
+    return 0

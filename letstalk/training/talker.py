@@ -19,7 +19,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from letstalk.errors import LetsTalkError
 from letstalk.flow.schedulers import make_scheduler
 from letstalk.models.audio_encoder import AudioEncoder, MelAudioEncoder
 from letstalk.models.sizes import TRANSFORMERS
@@ -29,7 +28,7 @@ from letstalk.training import checkpoints
 from letstalk.training.ema import WeightAverage
 from letstalk.training.latent_films import LatentFilm, finished_codec, open_latents
 from letstalk.training.launch import Launch
-from letstalk.training.run import RunClock, SafeUpdate, stopped_by_signals
+from letstalk.training.run import RunClock, SafeUpdate, run_command
 from letstalk.training.run_log import Means, RunLog, Stopwatch
 from letstalk.training.sheets import save_sheet
 from letstalk.training.talk_batch import FilmShelf, TalkBatch, TalkFeed, WindowShape, delta_scale
@@ -312,17 +311,7 @@ def with_shuffled_sound(batch: TalkBatch) -> TalkBatch:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit code 0, or 2 after a user's mistake, which is told in one sentence."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    cancel = CancelToken()
-    try:
-        trainer = TalkerTrainer(read_arguments(sys.argv[1:] if arguments is None else arguments))
-        with stopped_by_signals(cancel):
-            trainer.run(cancel)
-    except LetsTalkError as error:
-        log.error("%s", error)
-        return 2
-    return 0
+    return run_command(lambda: TalkerTrainer(read_arguments(sys.argv[1:] if arguments is None else arguments)))
 
 
 if __name__ == "__main__":
